@@ -1,0 +1,3 @@
+"""/account/: signing in and out, password, tokens."""
+
+urlpatterns: list = []

@@ -1,0 +1,3 @@
+"""/api/v1/: what scripts call."""
+
+urlpatterns: list = []

@@ -1,0 +1,68 @@
+"""What happens to every request, whatever it is for."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+
+import structlog
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import resolve_url
+from django.utils.cache import add_never_cache_headers
+
+SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+class RequestIdMiddleware:
+    """Names every request, in its answer and in every line logged meanwhile."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        sent = request.headers.get("X-Request-ID", "")
+        request.id = sent if SANE_REQUEST_ID.fullmatch(sent) else secrets.token_hex(8)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request.id)
+        response = self.get_response(request)
+        response["X-Request-ID"] = request.id
+        return response
+
+
+class SignedOutFragmentMiddleware:
+    """An htmx request that would be sent to sign-in gets the whole page sent there instead:
+    a login form must never land inside a table."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        target = resolve_url(settings.LOGIN_URL)
+        if (
+            request.htmx
+            and response.status_code == 302
+            and response.headers["Location"].split("?")[0] == target
+        ):
+            page = request.htmx.current_url_abs_path or "/"
+            redirect = HttpResponse(status=204)
+            redirect["HX-Redirect"] = f"{target}?next={page}"
+            return redirect
+        return response
+
+
+class PrivateResponseMiddleware:
+    """What a signed-in person sees stays out of every cache."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if not response.has_header("Cache-Control"):
+            add_never_cache_headers(response)
+        return response

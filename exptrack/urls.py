@@ -1,0 +1,15 @@
+"""All addresses of the site. Each room lists its own under its prefix."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from exptrack import health
+
+urlpatterns = [
+    path("", include("experiments.urls")),
+    path("account/", include("accounts.urls")),
+    path("api/v1/", include("experiments.api.urls")),
+    path("health/live/", health.live, name="health-live"),
+    path("health/ready/", health.ready, name="health-ready"),
+    path("admin/", admin.site.urls),
+]
