@@ -131,9 +131,7 @@ if database["ENGINE"] == "django.db.backends.sqlite3":
 elif database["ENGINE"] == "django.db.backends.postgresql":
     database["CONN_HEALTH_CHECKS"] = True
     database.setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
-    database["OPTIONS"].setdefault(
-        "options", "-c statement_timeout=30000 -c lock_timeout=15000"
-    )
+    database["OPTIONS"].setdefault("options", "-c statement_timeout=30000 -c lock_timeout=15000")
 else:
     raise ImproperlyConfigured("DATABASE_URL must begin with postgresql:// or sqlite://.")
 database["CONN_MAX_AGE"] = 600

@@ -1,0 +1,102 @@
+"""What every test stands on: a temporary data folder, a database, and fixed people.
+
+Tests run on SQLite, and with EXPTRACK_TEST_DATABASE=postgresql on a real PostgreSQL server of
+their own. Alice owns, Bob may read, Charlie is a stranger, Ada is an admin.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+DATABASE = os.environ.setdefault("EXPTRACK_TEST_DATABASE", "sqlite")
+# pytest-xdist's workers inherit the environment, and with it the first process's folder.
+IS_FIRST_PROCESS = "PYTEST_XDIST_WORKER" not in os.environ
+
+
+def prepare_environment() -> None:
+    """Point the settings at a temporary folder and database, never at the developer's own."""
+    from exptrack.tests.postgres import PostgresServer
+
+    for name in [name for name in os.environ if name.startswith("EXPTRACK_")]:
+        if not name.startswith("EXPTRACK_TEST_"):
+            del os.environ[name]
+    folder = Path(tempfile.mkdtemp(prefix="exptrack-tests-"))
+    (folder / "static").mkdir()
+    cleanups.append(lambda: shutil.rmtree(folder, ignore_errors=True))
+    os.environ["EXPTRACK_DATA"] = str(folder)
+    if DATABASE == "sqlite":
+        os.environ["DATABASE_URL"] = f"sqlite:///{folder}/tests.sqlite3"
+    elif DATABASE == "postgresql":
+        server = PostgresServer()
+        cleanups.append(server.remove)
+        os.environ["DATABASE_URL"] = server.start().url("exptrack")
+    else:
+        pytest.exit("EXPTRACK_TEST_DATABASE must be sqlite or postgresql.", returncode=4)
+
+
+def prepare_django() -> None:
+    """Set Django up as in production, but for the costs that tests need not pay."""
+    # Playwright runs an event loop in the tests' thread, where Django would refuse the database.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    os.environ["DJANGO_SETTINGS_MODULE"] = "exptrack.settings"
+    import django
+    from django.conf import settings
+    from django.contrib.auth.hashers import Argon2PasswordHasher
+
+    if IS_FIRST_PROCESS and settings.configured:
+        # pytest-django has loaded them, and they point at the developer's own data.
+        pytest.exit("Run pytest without --ds and DJANGO_SETTINGS_MODULE.", returncode=4)
+    # Hashed names need collectstatic first; the tests of a real server do that.
+    settings.STORAGES["staticfiles"]["BACKEND"] = (
+        "django.contrib.staticfiles.storage.StaticFilesStorage"
+    )
+    if DATABASE == "sqlite":
+        # By default it is in memory, where a second process cannot see it.
+        name = Path(os.environ["EXPTRACK_DATA"]) / "test"
+        settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = str(name)
+    django.setup()
+    # The same algorithm, so that a real server reads these hashes, at a thousandth of the cost.
+    for cost in ("time_cost", "parallelism"):
+        setattr(Argon2PasswordHasher, cost, 1)
+    Argon2PasswordHasher.memory_cost = 8
+
+
+cleanups: list[Callable[[], None]] = []
+if IS_FIRST_PROCESS:
+    prepare_environment()
+prepare_django()
+
+pytest_plugins = ["exptrack.tests.people", "exptrack.tests.servers", "exptrack.tests.browser"]
+
+
+@atexit.register
+def clean_up() -> None:
+    """Undo prepare_environment, in reverse; also when pytest was interrupted."""
+    while cleanups:
+        cleanups.pop()()
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"database: {DATABASE}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is meant for the other database."""
+    kept = [item for item in items if runs_on(item) in (None, DATABASE)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+
+
+def runs_on(item: pytest.Item) -> str | None:
+    """The only database this test is for, if there is one."""
+    marker = item.get_closest_marker("only_on")
+    if marker:
+        return marker.args[0]
+    return "sqlite" if item.get_closest_marker("browser") else None

@@ -1,0 +1,138 @@
+"""Real servers: our own under gunicorn, and PostgreSQL, to be used, stopped and killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from exptrack.tests.postgres import PostgresServer
+
+ROOT = settings.BASE_DIR
+
+
+class GunicornServer:
+    """ExpTrack as it is served in earnest, on a free port of 127.0.0.1."""
+
+    def __init__(self, **environment: str) -> None:
+        self.environment = os.environ | environment
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen | None = None
+        self._log = tempfile.NamedTemporaryFile("w+", prefix="gunicorn-", suffix=".log")
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of gunicorn's master while it runs."""
+        return self._process.pid if self._process and self._process.poll() is None else None
+
+    def workers(self) -> list[int]:
+        """The process ids of the workers, which a test may kill."""
+        return [child.pid for child in psutil.Process(self.pid).children()]
+
+    def start(self) -> GunicornServer:
+        """Start it, and return once it answers; RuntimeError with its log if it does not."""
+        self._process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "gunicorn", "exptrack.wsgi"),
+                *("--config", ROOT / "deploy" / "gunicorn.conf.py"),
+                *("--bind", f"127.0.0.1:{self.port}"),
+            ],
+            cwd=ROOT,
+            env=self.environment,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 30
+        while not self.answers():
+            if self.pid is None or time.monotonic() > deadline:
+                self.kill()
+                raise RuntimeError(f"gunicorn does not start:\n{self.log()}")
+            time.sleep(0.05)
+        return self
+
+    def answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/health/live/", timeout=2) as response:
+                return response.status == 200
+        except OSError:
+            return False
+
+    def stop(self) -> int:
+        """Stop it in order; its exit code."""
+        if self.pid is not None:
+            self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(timeout=60)
+
+    def kill(self) -> None:
+        """Kill the master and every worker at once by SIGKILL."""
+        if self._process and self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(timeout=30)
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def log(self) -> str:
+        return Path(self._log.name).read_text(errors="replace")
+
+
+@pytest.fixture(scope="session")
+def static_files() -> None:
+    """The collected, hashed static files in STATIC_ROOT, as a real server needs them."""
+    manifest = settings.STATIC_ROOT / "staticfiles.json"
+    if not manifest.exists():
+        subprocess.run(
+            [sys.executable, "manage.py", "collectstatic", "--no-input"],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+        )
+
+
+def database_url_of_tests() -> str:
+    """A DATABASE_URL for the database that this process's tests use."""
+    name = connection.settings_dict["NAME"]
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{name}"
+    return os.environ["DATABASE_URL"].replace("/exptrack?", f"/{name}?")
+
+
+@pytest.fixture(scope="session")
+def one_gunicorn(django_db_setup: None, static_files: None) -> Iterator[GunicornServer]:
+    server = GunicornServer(DATABASE_URL=database_url_of_tests())
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def gunicorn_server(transactional_db: None, one_gunicorn: GunicornServer) -> GunicornServer:
+    """A running server on the tests' database; each test finds it answering, whatever the last
+    one did to it."""
+    if one_gunicorn.pid is None or not one_gunicorn.answers():
+        one_gunicorn.kill()
+        one_gunicorn.start()
+    return one_gunicorn
+
+
+@pytest.fixture
+def postgres_server() -> Iterator[PostgresServer]:
+    """A running PostgreSQL server of this test's own, with fsync, to be stopped or killed."""
+    server = PostgresServer(durable=True)
+    yield server.start()
+    server.remove()
