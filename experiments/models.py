@@ -8,6 +8,7 @@ knows their bytes, and only `recording` writes them.
 from __future__ import annotations
 
 import json
+import math
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -21,6 +22,7 @@ from experiments import querysets
 NAME_LENGTH = 250
 TEXT_HEAD_LENGTH = 200
 WRITER_LENGTH = 64
+NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 class JSONText(models.TextField):
@@ -139,9 +141,7 @@ class Run(models.Model):
     ENDED = (Status.FAILED, Status.KILLED, Status.FINISHED)  # worst first: failed beats killed
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    experiment = models.ForeignKey(
-        Experiment, models.CASCADE, related_name="runs", db_index=False
-    )
+    experiment = models.ForeignKey(Experiment, models.CASCADE, related_name="runs", db_index=False)
     name = models.CharField(max_length=NAME_LENGTH)
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="runs", db_index=False
@@ -334,6 +334,17 @@ class Metric(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def mean(self) -> float | None:
+        """Of the finite values; None when there is none."""
+        finite = self.count - self.nan_count - self.inf_count
+        return self.sum / finite if finite else None
+
+    @property
+    def last_value(self) -> float:
+        """The last value, finite or not."""
+        return self.last if self.last is not None else NOT_FINITE[self.last_kind]
+
 
 class Tail(models.Model):
     """The open end of a metric: up to 64 points, packed. Apart from `Metric`: in one table,
@@ -393,9 +404,7 @@ class SavedView(models.Model):
     """A named query string of an experiment's page."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    experiment = models.ForeignKey(
-        Experiment, models.CASCADE, related_name="views", db_index=False
-    )
+    experiment = models.ForeignKey(Experiment, models.CASCADE, related_name="views", db_index=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
     name = models.CharField(max_length=NAME_LENGTH)
     query = models.TextField(blank=True)

@@ -3,27 +3,55 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Case, Count, Exists, F, OuterRef, Q, Subquery, Value, When
-from django.db.models.functions import Coalesce, Lower, Now
+from django.db.models import (
+    Avg,
+    Case,
+    CharField,
+    Count,
+    DateTimeField,
+    DurationField,
+    Exists,
+    ExpressionWrapper,
+    F,
+    FilteredRelation,
+    Max,
+    Min,
+    OuterRef,
+    Q,
+    Subquery,
+    Sum,
+    Value,
+    When,
+)
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast, Coalesce, Lower, NullIf, StrIndex
+from django.db.models.lookups import GreaterThan
 from django.utils import timezone
+
+from experiments.fields import Field, Ordering
+from experiments.paging import Segment, keyed, unkeyed
 
 if TYPE_CHECKING:
     from accounts.models import User
+    from experiments.models import Experiment, Run
 
-COUNTED = ("queued", "running", "finished", "failed", "killed", "lost")
+STATUSES = ("queued", "running", "finished", "failed", "killed", "lost")
+NAMES_SHOWN = 100
+CONDITIONS_AT_ONCE = 200
 
 
 def longest_silence(has_beaten: bool) -> timedelta:
     """How long a running run may be silent before it counts as lost."""
     seconds = (
-        settings.LOST_AFTER_SECONDS
-        if has_beaten
-        else settings.LOST_AFTER_SECONDS_WITHOUT_HEARTBEAT
+        settings.LOST_AFTER_SECONDS if has_beaten else settings.LOST_AFTER_SECONDS_WITHOUT_HEARTBEAT
     )
     return timedelta(seconds=seconds)
 
@@ -37,9 +65,16 @@ def is_lost() -> Q:
     )
 
 
-def contains_folded(field: str, text: str) -> Q:
-    """`field` contains `text`, in any case, alike on both databases."""
-    return Q(**{f"{field}__lower__contains": text.lower()})
+def shown_status() -> Case:
+    """The status as people see it, `lost` among them."""
+    return Case(When(is_lost(), then=Value("lost")), default=F("status"))
+
+
+def folded_contains(field: str, text: str) -> Q:
+    """That `field` contains `text` in any case, alike on both databases. The text goes through
+    the database's own lower() too, so both sides fold by the same rules."""
+    position = StrIndex(Lower(field), Lower(Value(text, output_field=CharField())))
+    return Q(GreaterThan(position, 0))
 
 
 class ExperimentQuerySet(models.QuerySet):
@@ -50,13 +85,286 @@ class ExperimentQuerySet(models.QuerySet):
             found = found.filter(pk=user.token.experiment_id)
         if user.is_admin:
             return found
-        collaborator = self.model.collaborators.rel.related_model
-        shared = collaborator.objects.filter(experiment=OuterRef("pk"), user=user)
+        shared = self.shares().filter(experiment=OuterRef("pk"), user=user)
         return found.filter(Q(visibility="internal") | Q(owner=user) | Exists(shared))
+
+    def shares(self) -> models.QuerySet:
+        return self.model._meta.get_field("collaborators").related_model.objects.all()
 
     def alive(self) -> ExperimentQuerySet:
         return self.filter(trashed_at=None)
 
+    def named(self, name: str, user: User) -> Experiment | None:
+        """Of the experiments of this name: mine, else the internal one, else the single one
+        shared with me."""
+        candidates = list(self.filter(name=name).select_related("owner")[:20])
+        mine = [found for found in candidates if found.owner_id == user.pk]
+        internal = [found for found in candidates if found.visibility == "internal"]
+        private_first = sorted(mine, key=lambda found: found.visibility != "private")
+        if private_first or internal:
+            return (private_first or internal)[0]
+        shared = self.shares().filter(user=user).values("experiment")
+        others = list(self.filter(name=name, pk__in=shared).select_related("owner")[:2])
+        return others[0] if len(others) == 1 else None
+
+    def searched(self, text: str) -> ExperimentQuerySet:
+        """Whose name or description contains the text, in any case."""
+        return self.filter(folded_contains("name", text) | folded_contains("description", text))
+
+    def tagged(self, name: str, text: str | None) -> ExperimentQuerySet:
+        """With a tag of this name, and of this text when one is given."""
+        found = self.filter(tags__has_key=name)
+        if text is None:
+            return found
+        return found.annotate(tag=KeyTextTransform(name, "tags")).filter(tag=text)
+
+    def by_name_or_id(self, text: str, user: User) -> Experiment | None:
+        """The one of this id, or the living one of this name."""
+        try:
+            return self.filter(pk=uuid.UUID(text)).select_related("owner").first()
+        except ValueError:
+            return self.alive().named(text, user)
+
+    def for_list(self) -> ExperimentQuerySet:
+        """With their owner, ready for `with_counts`."""
+        return self.select_related("owner")
+
+    def segments(self, ordering: str) -> tuple[list[Segment], bool]:
+        """The listing by `name`, `created_at` or `last_run_at`, with `-` for downward; each
+        order walks the index of its name."""
+        field = ordering.removeprefix("-")
+        with_value = self.filter(**{f"{field}__isnull": False})
+        parts = [keyed(with_value, F(field))]
+        if field == "last_run_at":
+            parts.append(unkeyed(self.filter(last_run_at=None)))
+        return parts, ordering.startswith("-")
+
+
+def counts_by_status(experiments: Iterable[Experiment]) -> dict[uuid.UUID, dict[str, int]]:
+    """For each experiment how many living runs there are, in all and by shown status."""
+    from experiments.models import Run
+
+    ids = [experiment.pk for experiment in experiments]
+    counts = {pk: dict.fromkeys(("total", *STATUSES), 0) for pk in ids}
+    rows = (
+        Run.objects.filter(experiment__in=ids, trashed_at=None)
+        .order_by()
+        .values("experiment", shown=shown_status())
+        .annotate(runs=Count("*"))
+    )
+    for row in rows:
+        counts[row["experiment"]][row["shown"]] = row["runs"]
+        counts[row["experiment"]]["total"] += row["runs"]
+    return counts
+
+
+def latest_runs(experiments: Iterable[Experiment]) -> dict[uuid.UUID, Run]:
+    """The living run of each experiment that started last; two statements, each experiment's
+    found at the end of the index (experiment, started_at, id)."""
+    from experiments.models import Experiment, Run
+
+    newest = Run.objects.filter(
+        experiment=OuterRef("pk"), trashed_at=None, started_at__isnull=False
+    ).order_by("-started_at", "-id")
+    ids = Experiment.objects.filter(pk__in=[experiment.pk for experiment in experiments])
+    found = ids.annotate(newest=Subquery(newest.values("pk")[:1])).values_list("newest", flat=True)
+    runs = Run.objects.filter(pk__in=[pk for pk in found if pk is not None])
+    return {run.experiment_id: run for run in runs}
+
 
 class RunQuerySet(models.QuerySet):
-    pass
+    def visible_to(self, user: User) -> RunQuerySet:
+        """What the user, through the token if there is one, may read; trash included."""
+        found = self
+        if user.token is not None and user.token.scope == "log":
+            found = found.filter(owner=user)
+        if user.is_admin and (user.token is None or user.token.experiment_id is None):
+            return found
+        experiments = self.model._meta.get_field("experiment").related_model
+        return found.filter(experiment__in=experiments.objects.visible_to(user))
+
+    def alive(self) -> RunQuerySet:
+        """Neither the run nor its experiment is in the trash."""
+        return self.filter(trashed_at=None, experiment__trashed_at=None)
+
+    def with_status(self, status: str) -> RunQuerySet:
+        """Of one shown status; `running` and `lost` are disjoint."""
+        if status == "lost":
+            return self.filter(is_lost())
+        found = self.filter(status=status)
+        return found.exclude(is_lost()) if status == "running" else found
+
+    def searched(self, text: str) -> RunQuerySet:
+        """Whose name contains the text in any case, or whose id begins with it."""
+        found = folded_contains("name", text)
+        try:
+            return self.filter(found | Q(pk=uuid.UUID(text)))
+        except ValueError:
+            return self.filter(found)
+
+    def tagged(self, name: str, text: str | None) -> RunQuerySet:
+        """With a tag of this name, and of this text when one is given."""
+        tags = self.model._meta.get_field("tags").related_model.objects.filter(
+            run=OuterRef("pk"), name=name
+        )
+        return self.filter(Exists(tags if text is None else tags.filter(text=text)))
+
+    def for_table(self) -> RunQuerySet:
+        """With what a row of the runs table names, without the long texts."""
+        return self.select_related("experiment", "owner").defer("notes", "error")
+
+    def segments(self, ordering: Ordering, experiment_id: uuid.UUID | None = None) -> list[Segment]:
+        """The listing in one order. Inside one experiment each is served by an index: started,
+        name, metric (its last value), param; the others are sorted."""
+        if ordering.field.kind == "metric":
+            return self.by_metric(ordering.field, experiment_id)
+        if ordering.field.kind == "param":
+            return self.by_param(ordering.field, experiment_id)
+        key = ATTRIBUTE_KEYS[ordering.field.name]()
+        if ordering.field.name in ("started", "ended", "duration"):
+            column = {"ended": "ended_at"}.get(ordering.field.name, "started_at")
+            absent = self.filter(**{f"{column}__isnull": True})
+            return [keyed(self.filter(**{f"{column}__isnull": False}), key), unkeyed(absent)]
+        return [keyed(self, key)]
+
+    def by_metric(self, field: Field, experiment_id: uuid.UUID | None) -> list[Segment]:
+        """Those with a finite value, walked by the index, then the rest."""
+        named = self.related_by_name("metrics", field.name, experiment_id)
+        value = metric_value(field.aggregate, "found__")
+        finite = metric_is_finite(field.aggregate, "found__")
+        metrics = self.model._meta.get_field("metrics").related_model.objects
+        has_value = metrics.filter(metric_is_finite(field.aggregate), run=OuterRef("pk"))
+        return [
+            keyed(named.filter(finite), value, "found__run_id"),
+            unkeyed(self.filter(~Exists(has_value.filter(name=field.name)))),
+        ]
+
+    def by_param(self, field: Field, experiment_id: uuid.UUID | None) -> list[Segment]:
+        """Numbers in their order, then other values by their text, then runs without."""
+        named = self.related_by_name("params", field.name, experiment_id)
+        params = self.model._meta.get_field("params").related_model.objects
+        has_param = params.filter(run=OuterRef("pk"), name=field.name)
+        texts = named.filter(found__id__isnull=False, found__number=None)
+        return [
+            keyed(named.filter(found__number__isnull=False), F("found__number"), "found__run_id"),
+            keyed(texts, F("found__text_head"), "found__run_id"),
+            unkeyed(self.filter(~Exists(has_param))),
+        ]
+
+    def related_by_name(
+        self, relation: str, name: str, experiment_id: uuid.UUID | None
+    ) -> RunQuerySet:
+        """Joined as `found` with its row of this name; the experiment lets the index lead."""
+        condition = Q(**{f"{relation}__name": name})
+        if experiment_id is not None:
+            condition &= Q(**{f"{relation}__experiment": experiment_id})
+        return self.annotate(found=FilteredRelation(relation, condition=condition))
+
+    def first_names(self, relation: str) -> RunQuerySet:
+        """Annotated with `cut`: the first name beyond the 100 that a list shows, or None."""
+        related = self.model._meta.get_field(relation).related_model.objects
+        names = related.filter(run=OuterRef("pk")).order_by("name").values("name")
+        return self.annotate(cut=Subquery(names[NAMES_SHOWN : NAMES_SHOWN + 1]))
+
+
+def duration_key() -> ExpressionWrapper:
+    """How long a run took, or has been running."""
+    now = Value(timezone.now(), output_field=DateTimeField())
+    return ExpressionWrapper(
+        Coalesce("ended_at", now, output_field=DateTimeField()) - F("started_at"),
+        output_field=DurationField(),
+    )
+
+
+ATTRIBUTE_KEYS = {
+    "name": lambda: F("name"),
+    "status": shown_status,
+    "owner": lambda: F("owner__username"),
+    "experiment": lambda: F("experiment__name"),
+    "created": lambda: F("created_at"),
+    "started": lambda: F("started_at"),
+    "ended": lambda: F("ended_at"),
+    "duration": duration_key,
+}
+
+
+def metric_value(aggregate: str, prefix: str = "") -> models.Expression:
+    """The SQL of one aggregate of a metric's row."""
+    if aggregate == "mean":
+        finite = F(f"{prefix}count") - F(f"{prefix}nan_count") - F(f"{prefix}inf_count")
+        return F(f"{prefix}sum") / NullIf(Cast(finite, models.FloatField()), Value(0.0))
+    return F(f"{prefix}{aggregate}")
+
+
+def metric_is_finite(aggregate: str, prefix: str = "") -> Q:
+    """That the aggregate has a finite value in a metric's row."""
+    if aggregate in ("count", "first_step", "last_step"):
+        return Q(**{f"{prefix}count__gt": 0})
+    column = "min" if aggregate == "mean" else aggregate
+    return Q(**{f"{prefix}{column}__isnull": False})
+
+
+def rows_of_runs(
+    runs: Sequence[Run], relation: str, names: Sequence[str] | None = None
+) -> tuple[dict[uuid.UUID, dict[str, models.Model]], set[uuid.UUID]]:
+    """The params, tags or metrics of some runs, by run and name: those of the given names, or
+    the first 100 of each; with the runs that have more. At most two statements."""
+    found: dict[uuid.UUID, dict[str, models.Model]] = {run.pk: {} for run in runs}
+    if not runs:
+        return found, set()
+    model = type(runs[0])
+    related = model._meta.get_field(relation).related_model.objects.order_by("name")
+    cuts: dict[uuid.UUID, str] = {}
+    if names is not None:
+        rows = related.filter(run__in=list(found), name__in=list(names)) if names else ()
+    else:
+        marks = model.objects.filter(pk__in=list(found)).first_names(relation)
+        cuts = {pk: cut for pk, cut in marks.values_list("pk", "cut") if cut is not None}
+        rows = first_rows(related, [pk for pk in found if pk not in cuts], cuts)
+    for row in rows:
+        found[row.run_id][row.name] = row
+    return found, set(cuts)
+
+
+def first_rows(
+    related: models.QuerySet, whole: Sequence[uuid.UUID], cuts: dict[uuid.UUID, str]
+) -> Iterable[models.Model]:
+    """All rows of the runs in `whole`, and of the others those before their cut. Runs with the
+    same cut share a condition; SQLite allows no more than a thousand of them."""
+    by_cut: dict[str, list[uuid.UUID]] = {}
+    for pk, cut in cuts.items():
+        by_cut.setdefault(cut, []).append(pk)
+    conditions = [Q(run__in=whole)] if whole else []
+    conditions += [Q(run__in=ids, name__lt=cut) for cut, ids in by_cut.items()]
+    for start in range(0, len(conditions), CONDITIONS_AT_ONCE):
+        some = conditions[start : start + CONDITIONS_AT_ONCE]
+        yield from related.filter(reduce(or_, some))
+
+
+def metric_over_runs(experiment: Experiment, name: str) -> dict:
+    """How many living runs have a metric, mean and sample deviation, least and greatest of its
+    last finite values, and the runs with those two (as `best_by_min`, `best_by_max`, each with
+    `page_value`). Values are scaled to at most 1 before they are squared: PostgreSQL raises an
+    error where a sum of squares overflows, SQLite has no deviation of its own."""
+    from experiments.models import Metric, Run
+
+    rows = Metric.objects.filter(
+        experiment=experiment, name=name, run__trashed_at=None, last__isnull=False
+    ).order_by()
+    found = rows.aggregate(runs=Count("*"), min=Min("last"), max=Max("last"))
+    having = Metric.objects.filter(experiment=experiment, name=name, run__trashed_at=None)
+    answer = {"runs": having.count(), "mean": None, "std": None}
+    answer |= {"min": found["min"], "max": found["max"]}
+    runs = Run.objects.filter(metrics__in=rows.values("pk")).annotate(page_value=F("metrics__last"))
+    answer["best_by_min"] = runs.order_by("page_value", "pk").first()
+    answer["best_by_max"] = runs.order_by("-page_value", "pk").first()
+    if found["runs"]:
+        scale = max(abs(found["min"]), abs(found["max"])) or 1.0
+        scaled = F("last") / Value(scale)
+        mean = rows.aggregate(mean=Avg(scaled))["mean"]
+        answer["mean"] = mean * scale
+        if found["runs"] > 1:
+            off = scaled - Value(mean)
+            squares = rows.aggregate(total=Sum(off * off, output_field=models.FloatField()))
+            answer["std"] = (squares["total"] / (found["runs"] - 1)) ** 0.5 * scale
+    return answer

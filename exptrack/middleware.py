@@ -12,7 +12,17 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import resolve_url
 from django.utils.cache import add_never_cache_headers
 
+from experiments.api.errors import error_response
+
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
+
+EDGE_MESSAGES = {
+    400: "The request cannot be used: its Host or its form is not accepted.",
+    403: "You may not do this.",
+    404: "There is nothing here.",
+}
+
+SERVER_ERROR = "Something went wrong on our side; it has been logged."
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -30,6 +40,30 @@ class RequestIdMiddleware:
         structlog.contextvars.bind_contextvars(request_id=request.id)
         response = self.get_response(request)
         response["X-Request-ID"] = request.id
+        return response
+
+
+class ApiEdgeMiddleware:
+    """Whatever fails under /api/ fails in the API's one shape, before a view is found too. A
+    body without a length is refused: Django would read it as empty, and a 200 would have lost
+    the data."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not request.path_info.startswith("/api/"):
+            return self.get_response(request)
+        if request.headers.get("Transfer-Encoding"):
+            return error_response(
+                request, 411, "Send a Content-Length. A body in chunks is not read."
+            )
+        if settings.PRODUCTION and not request.is_secure():
+            return error_response(request, 403, "The API is served over HTTPS only.")
+        response = self.get_response(request)
+        if response.status_code >= 400 and "json" not in response.get("Content-Type", ""):
+            message = EDGE_MESSAGES.get(response.status_code, SERVER_ERROR)
+            return error_response(request, response.status_code, message)
         return response
 
 

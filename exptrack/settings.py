@@ -7,59 +7,121 @@ under ./data, reachable from this machine only.
 
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
-import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
+from environ import Env
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
 
 
-def read(kind: str, name: str, default: object) -> object:
-    """The variable `name` as django-environ's `kind`; a bad value stops the start by name."""
+def truth(text: str) -> bool:
+    """`true` or `false`, in any of the usual spellings."""
+    return {
+        **dict.fromkeys(("true", "yes", "on", "1"), True),
+        **dict.fromkeys(("false", "no", "off", "0"), False),
+    }[text.lower()]
+
+
+def words(text: str) -> list[str]:
+    """What stands between commas."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+KINDS = {
+    str: "text",
+    int: "a whole number",
+    truth: "true or false",
+    words: "a list with commas",
+    Env.db_url_config: "postgresql://user:password@host:port/name or sqlite:////path/to/file, "
+    "special characters %-encoded",
+    Env.email_url_config: "smtp+tls://user:password@host:port, special characters %-encoded",
+}
+
+
+def read(kind: Callable[[str], object], name: str, default: object) -> object:
+    """The variable `name` as a `kind`, or `default` when it is unset or empty. A bad value stops
+    the start by name; the value is not repeated, since it may hold a password."""
+    text = os.environ.get(name, "").strip()
     try:
-        return getattr(env, kind)(name, default=default)
-    except (ValueError, ImproperlyConfigured) as error:
-        raise ImproperlyConfigured(f"{name} cannot be read as {kind}: {error}") from error
+        return kind(text) if text else default
+    except (ValueError, KeyError, ImproperlyConfigured):
+        raise ImproperlyConfigured(f"{name} must be {KINDS[kind]}.") from None
 
 
-def secret_key(data_dir: Path) -> str:
-    """The signing key kept in `data_dir`, made at first use, readable by its owner only."""
-    path = data_dir / "secret-key"
+def read_number(name: str, default: int, *, least: int, most: int) -> int:
+    """The variable `name` as a whole number between two others, both included."""
+    number = read(int, name, default)
+    if not least <= number <= most:
+        raise ImproperlyConfigured(f"{name} must be between {least} and {most}.")
+    return number
+
+
+def private_file(path: Path) -> None:
+    """Make `path` an empty file that only its owner reads, if there is none."""
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(descriptor, "w") as file:
-        file.write(key := secrets.token_urlsafe(48))
-    return key
+        return
+
+
+def secret_key(folder: Path) -> str:
+    """The signing key kept in `folder`, made at first use, readable by its owner only."""
+    path, draft = folder / "secret-key", folder / f"secret-key.{secrets.token_hex(4)}"
+    if not path.exists():
+        private_file(draft)
+        draft.write_text(secrets.token_urlsafe(48))
+        # Whoever links first wins, and nobody ever reads half a key.
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text().strip()
 
 
 # --- Where things live -----------------------------------------------------------------------
 
-PRODUCTION = read("bool", "EXPTRACK_PRODUCTION", False)
-DEBUG = read("bool", "EXPTRACK_DEBUG", False)
-DATA_DIR = Path(read("str", "EXPTRACK_DATA", str(BASE_DIR / "data"))).absolute()
+PRODUCTION = read(truth, "EXPTRACK_PRODUCTION", False)
+DEBUG = read(truth, "EXPTRACK_DEBUG", False)
+DATA_DIR = Path(read(str, "EXPTRACK_DATA", str(BASE_DIR / "data"))).absolute()
 
+SECRET_KEY = read(str, "EXPTRACK_SECRET_KEY", "")
+SECRET_KEY_FALLBACKS = read(words, "EXPTRACK_SECRET_KEY_FALLBACKS", [])
+if not SECRET_KEY and PRODUCTION:
+    raise ImproperlyConfigured("EXPTRACK_SECRET_KEY must be set when EXPTRACK_PRODUCTION is on.")
+if SECRET_KEY and len(SECRET_KEY) < 50:
+    raise ImproperlyConfigured("EXPTRACK_SECRET_KEY must have 50 random characters or more.")
 try:
     DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
-    SECRET_KEY = read("str", "EXPTRACK_SECRET_KEY", "")
-    if not SECRET_KEY and not PRODUCTION:
-        SECRET_KEY = secret_key(DATA_DIR)
+    SECRET_KEY = SECRET_KEY or secret_key(DATA_DIR)
+except FileExistsError:
+    raise ImproperlyConfigured(
+        f"The data folder {DATA_DIR} is a file. Set EXPTRACK_DATA to a folder of yours."
+    ) from None
 except OSError as error:
     raise ImproperlyConfigured(
         f"The data folder {DATA_DIR} cannot be written ({error.strerror}). "
         "Set EXPTRACK_DATA to a folder of yours."
     ) from error
-if not SECRET_KEY:
-    raise ImproperlyConfigured("EXPTRACK_SECRET_KEY must be set when EXPTRACK_PRODUCTION is on.")
+
+# Where `manage.py serve` and deploy/gunicorn.conf.py listen, and with how many hands.
+HOST = read(str, "HOST", "127.0.0.1")
+PORT = read_number("PORT", 8000, least=0, most=65_535)
+WORKERS = read_number("EXPTRACK_WORKERS", 2, least=1, most=256)
+THREADS = read_number("EXPTRACK_THREADS", 8, least=1, most=256)
+
+# The first start makes the first admin, and shows what ExpTrack is for.
+ADMIN_USER = read(str, "EXPTRACK_ADMIN_USER", "admin")
+DEMO = read(truth, "EXPTRACK_DEMO", not PRODUCTION)
 
 ROOT_URLCONF = "exptrack.urls"
 WSGI_APPLICATION = "exptrack.wsgi.application"
-ALLOWED_HOSTS = read("list", "EXPTRACK_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = read("list", "EXPTRACK_CSRF_TRUSTED_ORIGINS", [])
+ALLOWED_HOSTS = read(words, "EXPTRACK_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]", HOST])
+CSRF_TRUSTED_ORIGINS = read(words, "EXPTRACK_CSRF_TRUSTED_ORIGINS", [])
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -77,6 +139,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "rest_framework",
     "template_partials",
+    "exptrack",
     "accounts",
     "experiments",
 ]
@@ -117,10 +180,20 @@ TEMPLATES = [
 
 # --- Database --------------------------------------------------------------------------------
 
-SQLITE_FILE = DATA_DIR / "exptrack.sqlite3"
-DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{SQLITE_FILE}")}
+EMBEDDED = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(DATA_DIR / "exptrack.sqlite3")}
+if not read(str, "DATABASE_URL", "sqlite:").startswith(("postgresql:", "postgres:", "sqlite:")):
+    raise ImproperlyConfigured("DATABASE_URL must begin with postgresql:// or sqlite://.")
+DATABASES = {"default": read(Env.db_url_config, "DATABASE_URL", EMBEDDED)}
 database = DATABASES["default"]
+if database["NAME"] in ("", ":memory:"):
+    raise ImproperlyConfigured("DATABASE_URL must name a database; one in memory would be lost.")
 if database["ENGINE"] == "django.db.backends.sqlite3":
+    try:
+        private_file(Path(database["NAME"]))
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"The database file {database['NAME']} cannot be written ({error.strerror})."
+        ) from error
     # IMMEDIATE takes the write lock before the first read: a read transaction that upgrades
     # fails at once as "database is locked", whatever the timeout (593 of 800 were seen).
     database["OPTIONS"] = {
@@ -128,12 +201,12 @@ if database["ENGINE"] == "django.db.backends.sqlite3":
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
-elif database["ENGINE"] == "django.db.backends.postgresql":
-    database["CONN_HEALTH_CHECKS"] = True
-    database.setdefault("OPTIONS", {}).setdefault("connect_timeout", 5)
-    database["OPTIONS"].setdefault("options", "-c statement_timeout=30000 -c lock_timeout=15000")
 else:
-    raise ImproperlyConfigured("DATABASE_URL must begin with postgresql:// or sqlite://.")
+    database["CONN_HEALTH_CHECKS"] = True
+    database["OPTIONS"] = {
+        "connect_timeout": 5,
+        "options": "-c statement_timeout=30000 -c lock_timeout=15000",
+    } | database.get("OPTIONS", {})
 database["CONN_MAX_AGE"] = 600
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -177,7 +250,7 @@ if PRODUCTION:
     SECURE_REDIRECT_EXEMPT = [r"^api/", r"^health/"]
     SECURE_HSTS_SECONDS = 31_536_000
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
-    if read("bool", "EXPTRACK_BEHIND_PROXY", False):
+    if read(truth, "EXPTRACK_BEHIND_PROXY", False):
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 CONTENT_SECURITY_POLICY = {
@@ -200,7 +273,7 @@ X_FRAME_OPTIONS = "DENY"
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.TokenAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["experiments.access.TokenScope"],
+    "DEFAULT_PERMISSION_CLASSES": ["experiments.api.permissions.TokenScope"],
     "DEFAULT_PARSER_CLASSES": ["experiments.api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["experiments.api.renderers.StrictJSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "experiments.api.schema.ApiSchema",
@@ -222,7 +295,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 MAX_POINTS_PER_REQUEST = 100_000
 MAX_NAMES_PER_REQUEST = 10_000
 # A run is lost after this silence: with a heartbeat, and without one ever.
-LOST_AFTER_SECONDS = read("int", "EXPTRACK_LOST_AFTER", 120)
+LOST_AFTER_SECONDS = read_number("EXPTRACK_LOST_AFTER", 120, least=30, most=7 * 24 * 3600)
 LOST_AFTER_SECONDS_WITHOUT_HEARTBEAT = 24 * 3600
 
 # --- Static files ----------------------------------------------------------------------------
@@ -246,11 +319,13 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_I18N = False
 USE_TZ = True
-EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
+EMAIL_CONFIG = read(Env.email_url_config, "EMAIL_URL", Env.email_url_config("consolemail:"))
 vars().update(EMAIL_CONFIG)
-DEFAULT_FROM_EMAIL = read("str", "EXPTRACK_FROM_EMAIL", "exptrack@localhost")
+DEFAULT_FROM_EMAIL = read(str, "EXPTRACK_FROM_EMAIL", "exptrack@localhost")
 
-LOG_LEVEL = read("str", "EXPTRACK_LOG_LEVEL", "INFO").upper()
-LOG_JSON = read("bool", "EXPTRACK_LOG_JSON", PRODUCTION)
+LOG_LEVEL = read(str, "EXPTRACK_LOG_LEVEL", "INFO").upper()
+if LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+    raise ImproperlyConfigured("EXPTRACK_LOG_LEVEL must be debug, info, warning or error.")
+LOG_JSON = read(truth, "EXPTRACK_LOG_JSON", PRODUCTION)
 LOGGING_CONFIG = "exptrack.logs.configure"
 LOGGING = {"level": LOG_LEVEL, "json": LOG_JSON}

@@ -1,0 +1,79 @@
+"""Who may see and change what: decided here, once, for every door.
+
+Each function fetches and authorises in one step: 404 for what is invisible, 403 for what may
+be seen but not changed. Rights are the least of the user and the token the request came with
+(`user.token`, None in a session).
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
+
+from accounts.models import Token, User
+from experiments.models import Collaborator, Experiment, Run
+
+
+def refuse(message: str) -> None:
+    raise PermissionDenied(message)
+
+
+def edits_experiment(user: User, experiment: Experiment) -> bool:
+    """Owner, editors and admins change everything in an experiment."""
+    if not user.may_write:
+        return False
+    if user.is_admin or experiment.owner_id == user.pk:
+        return True
+    return Collaborator.objects.filter(experiment=experiment, user=user, role="editor").exists()
+
+
+def may_add_runs(user: User, experiment: Experiment) -> bool:
+    """Members add runs to any internal experiment they see; to private ones, its editors."""
+    if not user.may_write:
+        return False
+    return experiment.visibility == "internal" or edits_experiment(user, experiment)
+
+
+def edits_run(user: User, run: Run) -> bool:
+    """Whoever owns the run, or edits its experiment."""
+    if not user.may_write:
+        return False
+    if user.token is not None and user.token.scope == Token.Scope.LOG:
+        return run.owner_id == user.pk
+    return run.owner_id == user.pk or edits_experiment(user, run.experiment)
+
+
+def readable_experiment(user: User, experiment_id: uuid.UUID) -> Experiment:
+    """The experiment, in the trash or not; 404 when the user may not see it."""
+    found = Experiment.objects.visible_to(user).select_related("owner").filter(pk=experiment_id)
+    experiment = found.first()
+    if experiment is None:
+        raise Http404("There is no such experiment, or you may not see it.")
+    return experiment
+
+
+def writable_experiment(user: User, experiment_id: uuid.UUID) -> Experiment:
+    """The experiment, if the user may change it; 403 when it may only be seen."""
+    experiment = readable_experiment(user, experiment_id)
+    if not edits_experiment(user, experiment):
+        refuse("Only the experiment's owner, its editors and admins may change it.")
+    return experiment
+
+
+def readable_run(user: User, run_id: uuid.UUID) -> Run:
+    """The run with its experiment and owner, in the trash or not; 404 when invisible."""
+    found = Run.objects.visible_to(user).select_related("experiment", "owner")
+    run = found.filter(pk=run_id).first()
+    if run is None:
+        raise Http404("There is no such run, or you may not see it.")
+    return run
+
+
+def writable_run(user: User, run_id: uuid.UUID) -> Run:
+    """The run, if the user may change it or log to it; 403 when it may only be seen."""
+    run = readable_run(user, run_id)
+    if not edits_run(user, run):
+        refuse("Only the run's owner, the experiment's editors and admins may change it.")
+    return run

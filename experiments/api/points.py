@@ -1,0 +1,199 @@
+"""Points in and out: log, metrics, history, series, compare."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterator
+
+from django.http import Http404, StreamingHttpResponse
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from experiments import access, charts, comparing, reading, recording
+from experiments.api import serializers, shapes
+from experiments.api.base import ApiView, checked_input, path_id
+from experiments.api.errors import ValidationFailed
+from experiments.api.parsers import BatchIn, BatchParser, columns_of
+from experiments.api.renderers import StrictJSONRenderer, token
+from experiments.models import WRITER_LENGTH, Metric, Run
+from experiments.tables import csv_line
+from experiments.values import InvalidValue, printable
+
+DEFAULT_HISTORY = 10_000
+IDEMPOTENCY_SEQ = 1
+INT64_MAX = 2**63 - 1
+
+
+class RunLog(ApiView):
+    """The hot path: one batch of points, params and tags, stored whole before the answer."""
+
+    parser_classes = [BatchParser]
+    log_scope_methods = ("POST",)
+
+    def post(self, request: Request, pk: str) -> Response:
+        run = access.writable_run(request.user, path_id(pk))
+        batch, body = request.data if isinstance(request.data, tuple) else (BatchIn(), b"")
+        writer, seq = writer_of(request, batch)
+        receipt = recording.append(
+            run_id=run.pk,
+            metrics=columns_of(batch),
+            params=batch.params,
+            tags=batch.tags,
+            writer=writer,
+            seq=seq,
+            digest=hashlib.sha256(body).digest() if writer is not None else b"",
+        )
+        return Response(
+            {
+                "accepted": receipt.accepted,
+                "duplicate": receipt.duplicate,
+                "revision": receipt.revision,
+            }
+        )
+
+
+def writer_of(request: Request, batch: BatchIn) -> tuple[str | None, int | None]:
+    """Who wrote the batch and which of theirs it is; (None, None) when it does not say.
+    `Idempotency-Key` is a writer of that name with seq 1."""
+    key = request.headers.get("Idempotency-Key")
+    writer, seq = (key, IDEMPOTENCY_SEQ) if key is not None else (batch.writer, batch.seq)
+    if key is not None and batch.writer is not None:
+        raise ValidationFailed(
+            "Give either an Idempotency-Key or a writer.", {"writer": ["Leave one of them out."]}
+        )
+    if (writer is None) != (seq is None):
+        missing = "seq" if seq is None else "writer"
+        raise ValidationFailed(
+            "A writer numbers its batches.", {missing: ["writer and seq belong together."]}
+        )
+    if writer is None:
+        return None, None
+    if not 1 <= len(writer) <= WRITER_LENGTH:
+        raise ValidationFailed(
+            "The writer cannot be used.", {"writer": [f"1 to {WRITER_LENGTH} characters."]}
+        )
+    try:
+        printable(writer, "A writer")
+    except InvalidValue as error:
+        raise ValidationFailed("The writer cannot be used.", {"writer": [str(error)]}) from error
+    if not 1 <= seq <= INT64_MAX:
+        raise ValidationFailed("The seq cannot be used.", {"seq": ["Counts up from 1."]})
+    return writer, seq
+
+
+class RunMetrics(ApiView):
+    """Every series of a run, summed up."""
+
+    log_scope_methods = ("GET",)
+
+    def get(self, request: Request, pk: str) -> Response:
+        run = access.readable_run(request.user, path_id(pk))
+        return Response({"results": [shapes.summary_json(metric) for metric in run.metrics.all()]})
+
+
+class RunHistory(ApiView):
+    """Exact points, in the order logged."""
+
+    log_scope_methods = ("GET",)
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple:
+        return StrictJSONRenderer(), StrictJSONRenderer.media_type
+
+    def get(self, request: Request, pk: str) -> Response | StreamingHttpResponse:
+        run = access.readable_run(request.user, path_id(pk))
+        query = checked_input(serializers.HistoryQuery, request.query_params)
+        found = run.metrics.filter(name__in=query["metric"]).select_related("tail")
+        by_name = {metric.name: metric for metric in found}
+        unknown = [name for name in query["metric"] if name not in by_name]
+        if unknown:
+            raise Http404(f"This run has no metric {unknown[0]!r}.")
+        after = dict(zip(query["metric"], query["after"], strict=True))
+        if query["format"] == "csv":
+            return csv_response(run, by_name, after, query.get("limit"))
+        limit = query.get("limit", DEFAULT_HISTORY)
+        return Response(
+            {"metrics": {name: piece(by_name[name], after[name], limit) for name in after}}
+        )
+
+
+def piece(metric: Metric, after: int, limit: int) -> dict:
+    """Points of one series from a cursor on."""
+    steps, times, values = [], [], []
+    for points in reading.blocks(metric, after, after + limit):
+        steps += points.steps.tolist()
+        times += points.times.tolist()
+        values += points.values.tolist()
+    end = after + len(steps)
+    return {
+        "count": metric.count,
+        "after": after,
+        "next": end if end < metric.count else None,
+        "steps": steps,
+        "times": times,
+        "values": values,
+    }
+
+
+def csv_response(
+    run: Run, metrics: dict[str, Metric], after: dict[str, int], limit: int | None
+) -> StreamingHttpResponse:
+    """The points as long CSV (metric, step, time, value), in constant memory."""
+    lines = history_lines(metrics, after, limit)
+    response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="history-{run.pk}.csv"'
+    return response
+
+
+def history_lines(
+    metrics: dict[str, Metric], after: dict[str, int], limit: int | None
+) -> Iterator[str]:
+    yield csv_line(["metric", "step", "time", "value"])
+    for name, start in after.items():
+        stop = None if limit is None else start + limit
+        head = csv_line([name]).rstrip("\r\n")
+        for points in reading.blocks(metrics[name], start, stop):
+            rows = zip(
+                points.steps.tolist(), points.times.tolist(), points.values.tolist(), strict=True
+            )
+            yield "".join(f"{head},{step},{time},{exact(value)}\r\n" for step, time, value in rows)
+
+
+def exact(value: float) -> str:
+    """The shortest text that reads back as the same double."""
+    return repr(value) if value - value == 0 else token(value)
+
+
+class Series(ApiView):
+    """Series of several runs, thinned out for a chart."""
+
+    def get(self, request: Request) -> Response:
+        return Response({"series": asked_series(request.user, request.query_params)})
+
+
+def asked_series(user: object, params: object) -> list[dict]:
+    """What a chart asks for, by query; the pages' own addresses answer with the same."""
+    query = checked_input(serializers.SeriesQuery, params)
+    axis = charts.Axis(
+        query["x"], query.get("from"), query.get("to"), query["buckets"], query["smoothing"]
+    )
+    runs = visible_runs(user, query["run"])
+    return charts.chart_series(runs, list(dict.fromkeys(query["metric"])), axis)
+
+
+def visible_runs(user: object, ids: list[uuid.UUID]) -> list[Run]:
+    """These runs in this order, each once; 404 when one of them is not to be seen."""
+    found = Run.objects.visible_to(user).select_related("experiment", "owner").in_bulk(ids)
+    for pk in ids:
+        if pk not in found:
+            raise Http404(f"There is no run {pk}, or you may not see it.")
+    return [found[pk] for pk in dict.fromkeys(ids)]
+
+
+class Compare(ApiView):
+    """Runs side by side."""
+
+    def get(self, request: Request) -> Response:
+        query = checked_input(serializers.CompareQuery, request.query_params)
+        runs = visible_runs(request.user, query["run"])
+        return Response(comparing.compared(runs))

@@ -1,0 +1,206 @@
+"""/runs/: finding, starting, changing and ending them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.db.models import QuerySet
+from django.http import StreamingHttpResponse
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from experiments import access, curating, recording, tables
+from experiments.api import serializers, shapes
+from experiments.api.base import (
+    ApiView,
+    CsvView,
+    checked_input,
+    filtered,
+    page_response,
+    path_id,
+)
+from experiments.api.errors import ValidationFailed
+from experiments.fields import Ordering, parse_ordering
+from experiments.filters import ApiRunFilter
+from experiments.models import Environment, Experiment, Run
+from experiments.paging import every_page
+from experiments.values import InvalidValue
+
+DEFAULT_ORDERING = "-started_at"
+CSV_RUNS_AT_ONCE = 500
+
+
+def listed(request: Request, rows: QuerySet) -> tuple[QuerySet, Ordering, object]:
+    """The runs a request asks for, their ordering and the experiment it names, if any."""
+    if "q" in request.query_params:
+        raise ValidationFailed(
+            "The filter language is not available yet.",
+            {"q": ["Use search, owner, status, tag and ordering for now."]},
+        )
+    rows, filterset = filtered(ApiRunFilter, request, rows, ["ordering", "fields", "q"])
+    try:
+        ordering = parse_ordering(request.query_params.get("ordering", DEFAULT_ORDERING))
+    except InvalidValue as error:
+        raise ValidationFailed(
+            "The ordering cannot be used.", {"ordering": [str(error)]}
+        ) from error
+    return rows, ordering, filterset.chosen_experiment()
+
+
+def columns_of(request: Request) -> list | None:
+    """The fields asked for, or None."""
+    if "fields" not in request.query_params:
+        return None
+    try:
+        return tables.parse_columns(request.query_params["fields"])
+    except InvalidValue as error:
+        raise ValidationFailed("The fields cannot be used.", {"fields": [str(error)]}) from error
+
+
+def filled(runs: list[Run], columns: list | None) -> tables.RunTable:
+    return tables.complete(runs) if columns is None else tables.chosen(runs, columns)
+
+
+def detail(request: Request, run: Run) -> dict:
+    """One run with everything but its points."""
+    environment = Environment.objects.filter(run=run).first()
+    return shapes.run_detail_json(
+        request, run, tables.complete([run]), environment.data if environment else {}
+    )
+
+
+class RunList(ApiView):
+    """All runs one may see, and new ones."""
+
+    log_scope_methods = ("GET", "POST")
+
+    def get(self, request: Request) -> Response:
+        rows = Run.objects.visible_to(request.user).alive().for_table()
+        rows, ordering, experiment = listed(request, rows)
+        columns = columns_of(request)
+        segments = rows.segments(ordering, experiment and experiment.pk)
+
+        def shape(runs: list[Run]) -> list[dict]:
+            table = filled(runs, columns)
+            return [shapes.run_json(request, run, table) for run in runs]
+
+        return page_response(request, segments, ordering.descending, shape)
+
+    def post(self, request: Request) -> Response:
+        fields = checked_input(serializers.RunIn, request.data)
+        run, created = recording.start_run(user=request.user, **fields)
+        return Response(detail(request, run), status=201 if created else 200)
+
+
+class RunDetail(ApiView):
+    """One run."""
+
+    log_scope_methods = ("GET",)
+
+    def get(self, request: Request, pk: str) -> Response:
+        return Response(detail(request, access.readable_run(request.user, path_id(pk))))
+
+    def patch(self, request: Request, pk: str) -> Response:
+        run = access.writable_run(request.user, path_id(pk))
+        fields = checked_input(serializers.RunChange, request.data, partial=True)
+        if "experiment" in fields:
+            fields["experiment"] = self.target(request, fields["experiment"])
+        curating.update_run(run=run, **fields)
+        return Response(detail(request, access.readable_run(request.user, run.pk)))
+
+    def target(self, request: Request, name_or_id: str) -> Experiment:
+        """The experiment to move a run to: one that exists and takes the user's runs."""
+        target = (
+            Experiment.objects.visible_to(request.user)
+            .alive()
+            .by_name_or_id(name_or_id, request.user)
+        )
+        if target is None:
+            raise ValidationFailed(
+                "The run cannot be moved there.", {"experiment": ["There is no such experiment."]}
+            )
+        if not access.may_add_runs(request.user, target):
+            access.refuse("You may not add runs to this experiment.")
+        return target
+
+    def delete(self, request: Request, pk: str) -> Response:
+        """Move it to the trash."""
+        run = access.writable_run(request.user, path_id(pk))
+        curating.trash_runs(runs=[run])
+        return Response(status=204)
+
+
+class RunRestore(ApiView):
+    """Back from the trash."""
+
+    def post(self, request: Request, pk: str) -> Response:
+        run = access.writable_run(request.user, path_id(pk))
+        checked_input(serializers.Nothing, request.data)
+        curating.restore_run(run=run)
+        return Response(detail(request, access.readable_run(request.user, run.pk)))
+
+
+class RunStop(ApiView):
+    """Ask the training process to stop."""
+
+    def post(self, request: Request, pk: str) -> Response:
+        run = access.writable_run(request.user, path_id(pk))
+        checked_input(serializers.Nothing, request.data)
+        stopped = curating.request_stop(run=run)
+        return Response({"status": stopped.shown_status, "stop_requested": True})
+
+
+class RunHeartbeat(ApiView):
+    """A sign of life."""
+
+    log_scope_methods = ("POST",)
+
+    def post(self, request: Request, pk: str) -> Response:
+        run = access.writable_run(request.user, path_id(pk))
+        checked_input(serializers.Nothing, request.data)
+        run = recording.heartbeat(run=run)
+        return Response({"status": run.shown_status, "stop_requested": run.stop_requested})
+
+
+class RunFinish(ApiView):
+    """The end of a run."""
+
+    log_scope_methods = ("POST",)
+
+    def post(self, request: Request, pk: str) -> Response:
+        run = access.writable_run(request.user, path_id(pk))
+        fields = checked_input(serializers.FinishIn, request.data)
+        recording.finish_run(run=run, **fields)
+        return Response(detail(request, access.readable_run(request.user, run.pk)))
+
+
+class RunCsv(CsvView):
+    """The runs table as CSV."""
+
+    def get(self, request: Request, pk: str | None = None) -> StreamingHttpResponse:
+        rows = Run.objects.visible_to(request.user).alive().for_table()
+        if pk is not None:
+            experiment = access.readable_experiment(request.user, path_id(pk))
+            rows = rows.filter(experiment=experiment)
+        rows, ordering, named = listed(request, rows)
+        inside = path_id(pk) if pk is not None else named and named.pk
+        lines = csv_lines(rows, ordering, inside, columns_of(request))
+        response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
+        response["Content-Disposition"] = 'attachment; filename="runs.csv"'
+        return response
+
+
+def csv_lines(
+    rows: QuerySet, ordering: Ordering, experiment_id: object, columns: list | None
+) -> Iterator[str]:
+    """The CSV of all these runs, a page at a time. Without chosen columns they are those of
+    the first page's runs."""
+    segments = rows.segments(ordering, experiment_id)
+    for number, runs in enumerate(
+        every_page(segments, descending=ordering.descending, size=CSV_RUNS_AT_ONCE)
+    ):
+        table = filled(runs, columns)
+        table.columns = columns = columns or tables.all_columns(table)
+        if number == 0:
+            yield tables.csv_line([str(column) for column in columns])
+        yield from tables.csv_lines(table)

@@ -1,0 +1,251 @@
+"""What bodies and queries may hold. Strict: an unknown field is an error, nothing is coerced."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from datetime import UTC, datetime
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+
+from accounts.models import Token
+from experiments import charts
+from experiments.models import Collaborator, Experiment, Run
+from experiments.values import NAME_LENGTH, InvalidValue, field_name, printable
+
+LONG_TEXT = 1024 * 1024
+SHORT_TEXT = 64 * 1024
+MAX_HISTORY = 100_000
+MAX_HISTORY_METRICS = 200
+MAX_COMPARED = 100
+UUID_FORM = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32}")
+
+
+class Strict(serializers.Serializer):
+    """A serializer that names every field it does not know."""
+
+    def to_internal_value(self, data: object) -> dict:
+        if hasattr(data, "keys"):
+            unknown = [name for name in data.keys() if name not in self.fields]  # noqa: SIM118
+            if unknown:
+                known = ", ".join(sorted(self.fields)) or "none"
+                raise ValidationError(
+                    {name: [f"Unknown field. Known are {known}."] for name in unknown}
+                )
+        return super().to_internal_value(data)
+
+
+class Text(serializers.CharField):
+    """A string; numbers are not taken for one."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(**{"trim_whitespace": False, **options})
+
+    def to_internal_value(self, data: object) -> str:
+        if not isinstance(data, str):
+            raise ValidationError("This must be a string.")
+        return super().to_internal_value(data)
+
+
+class Boolean(serializers.BooleanField):
+    """true or false; 1 and "yes" are neither."""
+
+    def to_internal_value(self, data: object) -> bool:
+        if not isinstance(data, bool):
+            raise ValidationError("This must be true or false.")
+        return data
+
+
+class Uuid(serializers.UUIDField):
+    """A UUID of any version, as text."""
+
+    def to_internal_value(self, data: object) -> uuid.UUID:
+        if not isinstance(data, str) or not UUID_FORM.fullmatch(data):
+            raise ValidationError("This must be a UUID.")
+        return uuid.UUID(data)
+
+
+class Moment(serializers.DateTimeField):
+    """RFC 3339; without an offset it is taken as UTC."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(default_timezone=UTC, **options)
+
+    def to_internal_value(self, data: object) -> datetime:
+        if not isinstance(data, str):
+            raise ValidationError("This must be a time like 2026-01-31T12:00:00Z.")
+        moment = super().to_internal_value(data)
+        if not 1970 <= moment.year < 9999:
+            raise ValidationError("The year must lie between 1970 and 9998.")
+        return moment
+
+
+class TagMap(serializers.DictField):
+    """Names and texts."""
+
+    child = Text(allow_blank=True, max_length=SHORT_TEXT)
+
+    def to_internal_value(self, data: object) -> dict[str, str]:
+        if isinstance(data, dict) and len(data) > 10_000:
+            raise ValidationError("At most 10,000 names at once.")
+        return super().to_internal_value(data)
+
+
+@extend_schema_field(OpenApiTypes.OBJECT)
+class JsonObject(serializers.Field):
+    """Any JSON object; depth, keys and text were checked by the parser."""
+
+    def to_internal_value(self, data: object) -> dict:
+        if not isinstance(data, dict):
+            raise ValidationError("This must be an object.")
+        return data
+
+    def to_representation(self, value: dict) -> dict:
+        return value
+
+
+class ParamMap(JsonObject):
+    def to_internal_value(self, data: object) -> dict:
+        if isinstance(data, dict) and len(data) > 10_000:
+            raise ValidationError("At most 10,000 names at once.")
+        return super().to_internal_value(data)
+
+
+class FieldName(Text):
+    """A metric's name, in NFC."""
+
+    def to_internal_value(self, data: object) -> str:
+        try:
+            return field_name(super().to_internal_value(data))
+        except InvalidValue as error:
+            raise ValidationError(str(error)) from error
+
+
+class ExperimentIn(Strict):
+    name = Text(max_length=NAME_LENGTH)
+    description = Text(allow_blank=True, max_length=LONG_TEXT, required=False)
+    tags = TagMap(required=False)
+    visibility = serializers.ChoiceField(Experiment.Visibility.choices, required=False)
+
+
+class ExperimentChange(ExperimentIn):
+    status = serializers.ChoiceField(Experiment.Status.choices, required=False)
+
+
+class RestoreIn(Strict):
+    name = Text(max_length=NAME_LENGTH, required=False)
+
+
+class CollaboratorIn(Strict):
+    user = Text(max_length=150)
+    role = serializers.ChoiceField(Collaborator.Role.choices, default="viewer")
+
+
+class RunIn(Strict):
+    experiment = Text(max_length=NAME_LENGTH)
+    id = Uuid(required=False)
+    name = Text(max_length=NAME_LENGTH, required=False)
+    params = ParamMap(required=False)
+    tags = TagMap(required=False)
+    parent = Uuid(required=False, allow_null=True)
+    environment = JsonObject(required=False)
+    notes = Text(allow_blank=True, max_length=LONG_TEXT, required=False)
+    started_at = Moment(required=False)
+    resume = Boolean(required=False)
+
+
+class RunChange(Strict):
+    name = Text(max_length=NAME_LENGTH, required=False)
+    notes = Text(allow_blank=True, max_length=LONG_TEXT, required=False)
+    tags = TagMap(required=False)
+    status = serializers.ChoiceField(Run.Status.choices, required=False)
+    experiment = Text(max_length=NAME_LENGTH, required=False)
+
+
+class FinishIn(Strict):
+    status = serializers.ChoiceField([str(status) for status in Run.ENDED])
+    error = Text(allow_blank=True, max_length=LONG_TEXT, required=False)
+    ended_at = Moment(required=False)
+
+
+class Nothing(Strict):
+    """A body without a field."""
+
+
+class TokenIn(Strict):
+    name = Text(max_length=100)
+    scope = serializers.ChoiceField(Token.Scope.choices, default="write")
+    experiment = Uuid(required=False, allow_null=True)
+    expires_at = Moment(required=False, allow_null=True)
+
+    def validate_name(self, name: str) -> str:
+        try:
+            return printable(name.strip(), "A name")
+        except InvalidValue as error:
+            raise ValidationError(str(error)) from error
+
+
+class SummaryQuery(Strict):
+    metric = serializers.ListField(child=FieldName(), max_length=20, required=False)
+
+
+class HistoryQuery(Strict):
+    metric = serializers.ListField(child=FieldName(), min_length=1, max_length=MAX_HISTORY_METRICS)
+    after = serializers.ListField(
+        child=serializers.IntegerField(min_value=0, max_value=2**63 - 1), required=False
+    )
+    limit = serializers.IntegerField(min_value=1, max_value=MAX_HISTORY, required=False)
+    format = serializers.ChoiceField(["json", "csv"], default="json")
+
+    def validate(self, query: dict) -> dict:
+        after = query.get("after") or [0]
+        if len(after) not in (1, len(query["metric"])):
+            raise ValidationError({"after": ["Give one for all metrics, or one for each."]})
+        query["after"] = after * len(query["metric"]) if len(after) == 1 else after
+        return query
+
+
+class FiniteFloat(serializers.FloatField):
+    """A number with an end."""
+
+    def to_internal_value(self, data: object) -> float:
+        number = super().to_internal_value(data)
+        if number - number != 0:
+            raise ValidationError("A finite number is needed.")
+        return number
+
+
+class SeriesQuery(Strict):
+    run = serializers.ListField(child=Uuid(), min_length=1, max_length=charts.MAX_SERIES)
+    metric = serializers.ListField(child=FieldName(), min_length=1, max_length=charts.MAX_SERIES)
+    x = Text(max_length=NAME_LENGTH + 10, default="step")
+    to = FiniteFloat(required=False)
+    buckets = serializers.IntegerField(
+        min_value=1, max_value=charts.MAX_BUCKETS, default=charts.DEFAULT_BUCKETS
+    )
+    smoothing = serializers.FloatField(min_value=0, max_value=0.999, default=0)
+
+    def get_fields(self) -> dict:
+        # `from` is a word of Python's, so it cannot stand among the attributes.
+        return {**super().get_fields(), "from": FiniteFloat(required=False)}
+
+    def validate_x(self, x: str) -> str:
+        try:
+            return charts.checked_axis(x)
+        except InvalidValue as error:
+            raise ValidationError(str(error)) from error
+
+    def validate(self, query: dict) -> dict:
+        pairs = len(set(query["run"])) * len(set(query["metric"]))
+        if pairs > charts.MAX_SERIES:
+            raise ValidationError(
+                {"run": [f"{pairs} series were asked for; {charts.MAX_SERIES} is the most."]}
+            )
+        return query
+
+
+class CompareQuery(Strict):
+    run = serializers.ListField(child=Uuid(), min_length=1, max_length=MAX_COMPARED)

@@ -1,0 +1,153 @@
+"""What answers look like: plain dictionaries, each beside the serializer that describes it in
+the schema. A test holds every answer against the schema."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse
+
+from accounts.models import Token, User
+from experiments.models import Collaborator, Experiment, Metric, Run
+from experiments.tables import RunTable
+
+
+def rfc3339(moment: datetime | None) -> str | None:
+    """UTC with microseconds, like 2026-01-31T12:00:00.000000Z."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def page_url(request: HttpRequest, name: str, pk: object) -> str:
+    """The absolute address of an object's page."""
+    return request.build_absolute_uri(reverse(name, args=[pk]))
+
+
+def experiment_json(
+    request: HttpRequest, experiment: Experiment, counts: dict, latest: Run | None
+) -> dict:
+    return {
+        "id": experiment.pk,
+        "name": experiment.name,
+        "description": experiment.description,
+        "status": experiment.status,
+        "visibility": experiment.visibility,
+        "owner": experiment.owner.username,
+        "tags": experiment.tags,
+        "created_at": rfc3339(experiment.created_at),
+        "last_run_at": rfc3339(experiment.last_run_at),
+        "trashed_at": rfc3339(experiment.trashed_at),
+        "run_counts": counts,
+        "latest_run": latest and latest_run_json(latest),
+        "url": page_url(request, "experiment-detail", experiment.pk),
+    }
+
+
+def latest_run_json(run: Run) -> dict:
+    return {
+        "id": run.pk,
+        "name": run.name,
+        "status": run.shown_status,
+        "started_at": rfc3339(run.started_at),
+    }
+
+
+def run_json(request: HttpRequest, run: Run, table: RunTable) -> dict:
+    """A run as lists show it: its columns are those of the table."""
+    duration = run.duration
+    return {
+        "id": run.pk,
+        "name": run.name,
+        "experiment": {"id": run.experiment_id, "name": run.experiment.name},
+        "owner": run.owner.username,
+        "status": run.shown_status,
+        "started_at": rfc3339(run.started_at),
+        "ended_at": rfc3339(run.ended_at),
+        "duration": None if duration is None else duration.total_seconds(),
+        "last_seen_at": rfc3339(run.last_seen_at),
+        "params": {name: param.value for name, param in table.params[run.pk].items()},
+        "tags": {name: tag.text for name, tag in table.tags[run.pk].items()},
+        "metrics": metric_values(run, table),
+        "parent": run.parent_id,
+        "stop_requested": run.stop_requested,
+        "revision": run.revision,
+        "trashed_at": rfc3339(run.in_trash_since),
+        "truncated": run.pk in table.truncated,
+        "url": page_url(request, "run-detail", run.pk),
+    }
+
+
+def metric_values(run: Run, table: RunTable) -> dict:
+    """By name the last value of each metric; of chosen columns the aggregate asked for, under
+    the name it was asked by."""
+    columns = [column for column in table.columns if column.kind == "metric"]
+    if not columns:
+        return {name: metric.last_value for name, metric in table.metrics[run.pk].items()}
+    return {
+        str(column).removeprefix("metrics."): value
+        for column in columns
+        if (value := table.value(run, column)) is not None
+    }
+
+
+def run_detail_json(request: HttpRequest, run: Run, table: RunTable, environment: dict) -> dict:
+    """A run by itself: with its long texts too."""
+    return {
+        **run_json(request, run, table),
+        "notes": run.notes,
+        "environment": environment,
+        "error": run.error,
+    }
+
+
+def summary_json(metric: Metric) -> dict:
+    """A series summed up."""
+    return {
+        "name": metric.name,
+        "count": metric.count,
+        "first_step": metric.first_step,
+        "last_step": metric.last_step,
+        "last": metric.last_value,
+        "last_time": metric.last_time,
+        "min": metric.min,
+        "min_step": metric.min_step,
+        "max": metric.max,
+        "max_step": metric.max_step,
+        "mean": metric.mean,
+        "nan_count": metric.nan_count,
+        "inf_count": metric.inf_count,
+    }
+
+
+def collaborator_json(collaborator: Collaborator) -> dict:
+    return {"user": collaborator.user.username, "role": collaborator.role}
+
+
+def token_json(token: Token) -> dict:
+    return {
+        "id": token.pk,
+        "name": token.name,
+        "hint": token.hint,
+        "scope": token.scope,
+        "experiment": token.experiment_id,
+        "created_at": rfc3339(token.created_at),
+        "expires_at": rfc3339(token.expires_at),
+        "last_used_at": rfc3339(token.last_used_at),
+    }
+
+
+def me_json(user: User) -> dict:
+    """Who a token is and what it may send."""
+    return {
+        "user": user.username,
+        "role": user.role,
+        "token": token_json(user.token),
+        "limits": {
+            "body_bytes": settings.MAX_BODY_BYTES,
+            "points_per_request": settings.MAX_POINTS_PER_REQUEST,
+            "names_per_request": settings.MAX_NAMES_PER_REQUEST,
+        },
+    }

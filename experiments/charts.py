@@ -1,0 +1,135 @@
+"""Series made ready to draw: joined, ordered, smoothed, cut to a range, thinned out.
+
+One function serves the API, the run page and the compare page.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from experiments import reading, series
+from experiments.models import Metric, Run
+from experiments.series import Points
+from experiments.values import InvalidValue, field_name
+
+MAX_BUCKETS = 2_000
+DEFAULT_BUCKETS = 500
+MAX_SERIES = 200
+X_AXES = ("step", "time", "relative")
+INT64 = np.iinfo(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """How series are drawn. `x` is step, time (ms), relative (seconds from the run's start) or
+    `metric:<name>` (that metric's value at the equal step); `low` and `high` are in its units
+    and inclusive; `smoothing` is the weight of TensorBoard's moving average, 0 for none."""
+
+    x: str = "step"
+    low: float | None = None
+    high: float | None = None
+    buckets: int = DEFAULT_BUCKETS
+    smoothing: float = 0.0
+
+    @property
+    def other_metric(self) -> str | None:
+        return self.x.removeprefix("metric:") if self.x.startswith("metric:") else None
+
+
+def checked_axis(x: str) -> str:
+    """`x` itself in normal form, or InvalidValue."""
+    if x in X_AXES:
+        return x
+    if x.startswith("metric:"):
+        return f"metric:{field_name(x.removeprefix('metric:'))}"
+    raise InvalidValue(f"{x[:80]!r} is no x axis: step, time, relative or metric:<name>.")
+
+
+def chart_series(runs: Sequence[Run], names: Sequence[str], axis: Axis) -> list[dict]:
+    """Every series that exists of these runs and metric names, runs first, as `/series/`
+    answers it."""
+    by_id = {run.pk: run for run in runs}
+    wanted = {*names} | ({axis.other_metric} if axis.other_metric else set())
+    found = Metric.objects.filter(run__in=list(by_id), name__in=wanted).select_related("tail")
+    metrics = {(metric.run_id, metric.name): metric for metric in found}
+    pairs = [metrics[run.pk, name] for run in runs for name in names if (run.pk, name) in metrics]
+    others = other_points(runs, metrics, axis)
+    return [
+        drawn(by_id[metric.run_id], metric, points, others.get(metric.run_id), axis)
+        for metric, points in reading.loaded(pairs, needed_steps(axis))
+        if axis.other_metric is None or metric.run_id in others
+    ]
+
+
+def other_points(
+    runs: Iterable[Run], metrics: dict[tuple[uuid.UUID, str], Metric], axis: Axis
+) -> dict[uuid.UUID, Points]:
+    """By run, the points of the metric that serves as x."""
+    name = axis.other_metric
+    if name is None:
+        return {}
+    serving = [metrics[run.pk, name] for run in runs if (run.pk, name) in metrics]
+    return {metric.run_id: points for metric, points in reading.loaded(serving)}
+
+
+def needed_steps(axis: Axis) -> tuple[int | None, int | None]:
+    """The steps that must be read. A moving average needs what came before; other axes do not
+    follow the steps."""
+    if axis.x != "step" or axis.smoothing:
+        return None, None
+    low = None if axis.low is None else math.ceil(max(axis.low, INT64.min))
+    high = None if axis.high is None else math.floor(min(axis.high, INT64.max))
+    return low, high
+
+
+def drawn(run: Run, metric: Metric, points: Points, other: Points | None, axis: Axis) -> dict:
+    """One series as the chart gets it."""
+    x, y = along(axis, run, points, other)
+    smooth = series.smooth(y, axis.smoothing) if axis.smoothing else None
+    first = 0 if axis.low is None else np.searchsorted(x, axis.low, "left")
+    last = len(x) if axis.high is None else np.searchsorted(x, axis.high, "right")
+    x, y = x[first:last], y[first:last]
+    thin = series.downsample(x, y, axis.buckets)
+    answer = {
+        "run": run.pk,
+        "metric": metric.name,
+        "count": len(x),
+        "x": thin.x.tolist(),
+        "y": thin.y.tolist(),
+        "lo": finite_or_none(thin.lo),
+        "hi": finite_or_none(thin.hi),
+        "nan": thin.nan.tolist(),
+        "inf": thin.inf.tolist(),
+        "raw": thin.raw,
+    }
+    if smooth is not None:
+        answer["smooth"] = smooth[first:last][thin.index].tolist()
+    return answer
+
+
+def along(
+    axis: Axis, run: Run, points: Points, other: Points | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """One point a step, ordered along the axis: x (int64 or float64) and y float64."""
+    if other is not None:
+        x, positions = series.align(points, other)
+        return x, series.canonical(points).values[positions]
+    chosen = series.canonical(points)
+    if axis.x == "step":
+        return chosen.steps, chosen.values
+    order = np.argsort(chosen.times, kind="stable")
+    times, values = chosen.times[order], chosen.values[order]
+    if axis.x == "time":
+        return times, values
+    start = run.started_at or run.created_at
+    return (times - start.timestamp() * 1000) / 1000, values
+
+
+def finite_or_none(values: np.ndarray) -> list[float | None]:
+    """NaN, which marks a bucket without a finite value, as None."""
+    return [value if value == value else None for value in values.tolist()]

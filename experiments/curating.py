@@ -1,0 +1,191 @@
+"""Every write by which people correct, share, tidy away and delete what was recorded.
+
+Like `recording`: plain keyword-only functions, each its own transaction.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from accounts.models import User
+from experiments.models import (
+    Chunk,
+    Collaborator,
+    Environment,
+    Experiment,
+    Metric,
+    Param,
+    Run,
+    SavedView,
+    Tag,
+    Tail,
+    Writer,
+)
+from experiments.recording import (
+    bump,
+    checked_tags,
+    note_new_run,
+    save_under_unique_name,
+    set_status,
+    write_tags,
+)
+from experiments.refusals import Conflict, checked
+from experiments.storing import lock_run
+from experiments.values import title
+
+RUNS_PURGED_AT_ONCE = 200
+
+# --- Experiments -----------------------------------------------------------------------------
+
+
+def update_experiment(*, user: User, experiment: Experiment, **changes: object) -> Experiment:
+    """Change name, description, status, visibility or tags of one experiment."""
+    if "name" in changes:
+        changes["name"] = checked(title, changes["name"], "name")
+    if "tags" in changes:
+        changes["tags"] = checked_tags(changes["tags"])
+    for field, value in changes.items():
+        setattr(experiment, field, value)
+    save_under_unique_name(user, experiment, update_fields=[*changes, "updated_at"])
+    return experiment
+
+
+def trash_experiment(*, experiment: Experiment) -> None:
+    """Move it, and with it its runs, to the trash; its name is free again."""
+    now = timezone.now()
+    Experiment.objects.filter(pk=experiment.pk, trashed_at=None).update(trashed_at=now)
+    experiment.trashed_at = experiment.trashed_at or now
+
+
+def restore_experiment(*, user: User, experiment: Experiment, name: str | None = None) -> None:
+    """Bring it back from the trash, under another name when its own was taken meanwhile."""
+    if experiment.trashed_at is None:
+        return
+    experiment.trashed_at = None
+    if name is not None:
+        experiment.name = checked(title, name, "name")
+    save_under_unique_name(user, experiment, update_fields=["trashed_at", "name", "updated_at"])
+
+
+def share_experiment(*, experiment: Experiment, user: User, role: str) -> Collaborator:
+    """Let someone in as viewer or editor, or change what they were."""
+    collaborator, _ = Collaborator.objects.update_or_create(
+        experiment=experiment, user=user, defaults={"role": role}
+    )
+    return collaborator
+
+
+def unshare_experiment(*, experiment: Experiment, user: User) -> bool:
+    """Let someone out again; whether they had been in."""
+    return Collaborator.objects.filter(experiment=experiment, user=user).delete()[0] > 0
+
+
+# --- Runs --------------------------------------------------------------------------------------
+
+
+def update_run(
+    *,
+    run: Run,
+    name: str | None = None,
+    notes: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    status: str | None = None,
+    experiment: Experiment | None = None,
+) -> Run:
+    """Correct a run by hand. `tags` is the whole new set; `experiment` moves the run there."""
+    labels = checked_tags(tags) if tags is not None else None
+    with transaction.atomic():
+        run = lock_run(run.pk)
+        if name is not None:
+            run.name = checked(title, name, "name")
+        if notes is not None:
+            run.notes = notes
+        if status is not None and status != run.status:
+            set_status(run, status)
+        if labels is not None:
+            run.tags.exclude(name__in=labels).delete()
+            write_tags(run, labels)
+        if experiment is not None and experiment.pk != run.experiment_id:
+            move_rows(run, experiment)
+        bump(run, "name", "notes", "status", "started_at", "ended_at", "last_seen_at",
+             "stop_requested", "experiment")  # fmt: skip
+    return run
+
+
+def move_rows(run: Run, experiment: Experiment) -> None:
+    """Take a locked run and the rows that carry its experiment to another one; not saved."""
+    run.experiment = experiment
+    for model in (Param, Tag, Metric):
+        model.objects.filter(run=run).update(experiment=experiment)
+    if run.started_at is not None:
+        note_new_run(experiment.pk, run.started_at)
+
+
+def request_stop(*, run: Run) -> Run:
+    """Ask the training process to stop; it learns of it with its next heartbeat."""
+    with transaction.atomic():
+        run = lock_run(run.pk)
+        if run.has_ended:
+            raise Conflict("This run has ended already.")
+        run.stop_requested = True
+        bump(run, "stop_requested")
+    return run
+
+
+def trash_runs(*, runs: Iterable[Run]) -> int:
+    """Move runs to the trash; how many were not there yet."""
+    ids = [run.pk for run in runs]
+    return Run.objects.filter(pk__in=ids, trashed_at=None).update(
+        trashed_at=timezone.now(), revision=F("revision") + 1
+    )
+
+
+def restore_run(*, run: Run) -> None:
+    """Bring a run back; one whose experiment is in the trash comes back with that."""
+    if run.experiment.trashed_at is not None:
+        raise Conflict("The run's experiment is in the trash. Restore the experiment instead.")
+    Run.objects.filter(pk=run.pk).update(trashed_at=None, revision=F("revision") + 1)
+    run.trashed_at = None
+
+
+def purge_runs(*, ids: Sequence[uuid.UUID]) -> int:
+    """Delete runs for good, a few at a time and a table at a time, so that no lock is long
+    and no row passes through Python; how many there were."""
+    purged = 0
+    for start in range(0, len(ids), RUNS_PURGED_AT_ONCE):
+        some = list(ids[start : start + RUNS_PURGED_AT_ONCE])
+        with transaction.atomic():
+            list(Run.objects.select_for_update().filter(pk__in=some).values_list("pk"))
+            Run.objects.filter(parent__in=some).update(parent=None)
+            for model, path in (
+                (Chunk, "metric__run"),
+                (Tail, "metric__run"),
+                (Metric, "run"),
+                (Param, "run"),
+                (Tag, "run"),
+                (Writer, "run"),
+                (Environment, "run"),
+            ):
+                rows = model.objects.filter(**{f"{path}__in": some})
+                rows._raw_delete(rows.db)
+            gone = Run.objects.filter(pk__in=some)
+            purged += gone._raw_delete(gone.db)
+    return purged
+
+
+def purge_experiment(*, experiment: Experiment) -> int:
+    """Delete an experiment and its runs for good; how many runs there were."""
+    purged = 0
+    runs = Run.objects.filter(experiment=experiment).order_by("pk").values_list("pk", flat=True)
+    while some := list(runs[: RUNS_PURGED_AT_ONCE * 10]):
+        purged += purge_runs(ids=some)
+    with transaction.atomic():
+        SavedView.objects.filter(experiment=experiment).delete()
+        Collaborator.objects.filter(experiment=experiment).delete()
+        experiment.delete()
+    return purged

@@ -1,0 +1,93 @@
+"""FilterSets shared by pages and API."""
+
+from __future__ import annotations
+
+import django_filters as filters
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+
+from experiments.models import Experiment, Run
+from experiments.querysets import STATUSES
+
+LONGEST_TEXT = 250
+
+
+def text_filter(**options: object) -> filters.CharFilter:
+    return filters.CharFilter(max_length=LONGEST_TEXT, **options)
+
+
+def split_tag(text: str) -> tuple[str, str | None]:
+    """`debug` is any tag of that name, `stage=warm-up` the one with that text."""
+    name, equals, value = text.partition("=")
+    return name, value if equals else None
+
+
+class ExperimentFilter(filters.FilterSet):
+    """What narrows the list of experiments."""
+
+    search = text_filter(method="filter_search", label="Part of the name or description")
+    owner = text_filter(field_name="owner__username", label="Owner's user name")
+    status = filters.ChoiceFilter(choices=Experiment.Status.choices)
+    visibility = filters.ChoiceFilter(choices=Experiment.Visibility.choices)
+    tag = text_filter(method="filter_tag", label="Tag, as name or name=text")
+
+    class Meta:
+        model = Experiment
+        fields: list[str] = []
+
+    def filter_search(self, rows: QuerySet, name: str, value: str) -> QuerySet:
+        return rows.searched(value)
+
+    def filter_tag(self, rows: QuerySet, name: str, value: str) -> QuerySet:
+        tag, text = split_tag(value)
+        return rows.tagged(tag, text)
+
+
+class RunFilter(filters.FilterSet):
+    """What narrows the list of runs, until one needs the filter language."""
+
+    search = text_filter(method="filter_search", label="Part of the name, or the id")
+    owner = text_filter(field_name="owner__username", label="Owner's user name")
+    status = filters.ChoiceFilter(
+        method="filter_status",
+        choices=[(status, status.capitalize()) for status in STATUSES],
+    )
+    tag = text_filter(method="filter_tag", label="Tag, as name or name=text")
+    created_after = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
+    created_before = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+
+    class Meta:
+        model = Run
+        fields: list[str] = []
+
+    def filter_search(self, rows: QuerySet, name: str, value: str) -> QuerySet:
+        return rows.searched(value)
+
+    def filter_status(self, rows: QuerySet, name: str, value: str) -> QuerySet:
+        return rows.with_status(value)
+
+    def filter_tag(self, rows: QuerySet, name: str, value: str) -> QuerySet:
+        return rows.tagged(*split_tag(value))
+
+
+class ApiRunFilter(RunFilter):
+    """As on the pages, and by experiment, which a page has in its address."""
+
+    experiment = text_filter(method="filter_experiment", label="Experiment's name or id")
+
+    def filter_experiment(self, rows: QuerySet, name: str, value: str) -> QuerySet:
+        return rows.filter(experiment=self.chosen_experiment())
+
+    def chosen_experiment(self) -> Experiment | None:
+        """The experiment asked for, if any; ValidationError when it is unknown to the user."""
+        text = self.form.cleaned_data.get("experiment")
+        if not text:
+            return None
+        if not hasattr(self, "_experiment"):
+            found = Experiment.objects.visible_to(self.request.user)
+            self._experiment = found.by_name_or_id(text, self.request.user)
+        if self._experiment is None:
+            raise ValidationError(
+                {"experiment": [f"There is no experiment {text[:80]!r} that you may see."]}
+            )
+        return self._experiment

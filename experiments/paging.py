@@ -1,0 +1,213 @@
+"""Keyset paging: cost does not grow with depth, and no row comes twice or is left out.
+
+A listing is walked as segments, one after the other: rows with a value in the order asked for,
+then rows without one. Within a segment the key is (value, id), which an index can walk; in one
+statement with NULLS LAST it could not (170 ms against 0.5 ms at 200,000 runs). Cursors are
+signed and bound to the query they came from. (DRF's own cursor loops or raises on ties and
+nulls.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.core import signing
+from django.db.models import BooleanField, F, Func, QuerySet, Value
+from django.http import QueryDict
+
+COUNT_LIMIT = 10_000
+CURSOR_SALT = "experiments.paging"
+CURSOR_PARAMETER = "cursor"
+
+
+class BadCursor(ValueError):
+    """A cursor that was not made by us, or for another query."""
+
+
+class RowCompare(Func):
+    """`(a, b) > (x, y)` as SQL says it: by a, then by b; one range of an index."""
+
+    output_field = BooleanField()
+    conditional = True
+    arity = 4
+    template = "(%(expressions)s)"
+
+    def as_sql(self, compiler, connection, operator=">", **context):  # noqa: ANN001, ANN201
+        parts, params = [], []
+        for expression in self.get_source_expressions():
+            sql, more = compiler.compile(expression)
+            parts.append(sql)
+            params.extend(more)
+        left, right = ", ".join(parts[:2]), ", ".join(parts[2:])
+        return f"({left}) {self.extra.get('operator', operator)} ({right})", params
+
+
+@dataclass(slots=True)
+class Segment:
+    """Rows that are ordered in one way: by annotation `page_key` and `page_id` when there is
+    a key, else by `page_id` alone."""
+
+    rows: QuerySet
+    has_key: bool
+
+
+@dataclass(slots=True)
+class Page:
+    """Rows in order, and the cursors before and after them (None at the ends)."""
+
+    rows: list = field(default_factory=list)
+    next: str | None = None
+    previous: str | None = None
+
+
+def keyed(rows: QuerySet, key: object, row_id: object = "pk") -> Segment:
+    """A segment ordered by `key`, ties by id; rows without a key must be left out already."""
+    as_expression = F(row_id) if isinstance(row_id, str) else row_id
+    return Segment(rows.annotate(page_key=key, page_id=as_expression), True)
+
+
+def unkeyed(rows: QuerySet) -> Segment:
+    """A segment ordered by id alone."""
+    return Segment(rows.annotate(page_id=F("pk")), False)
+
+
+def paginate(
+    segments: Sequence[Segment], *, descending: bool, limit: int, query: QueryDict
+) -> Page:
+    """The page that the query's cursor asks for, or the first one. Rows are of one model."""
+    position = read_cursor(query)
+    backward = position is not None and position["back"]
+    found = walk(segments, descending, limit + 1, position, backward)
+    more = len(found) > limit
+    found = found[:limit]
+    if backward:
+        found.reverse()
+    page = Page([row for _, row in found])
+    if not found:
+        return page
+    if more or backward:
+        page.next = make_cursor(query, *found[-1], back=False)
+    if more if backward else position is not None:
+        page.previous = make_cursor(query, *found[0], back=True)
+    return page
+
+
+def every_page(segments: Sequence[Segment], *, descending: bool, size: int) -> Iterator[list]:
+    """All rows in order, a page at a time; at least one page, which may be empty."""
+    position = None
+    while True:
+        found = walk(segments, descending, size, position, backward=False)
+        yield [row for _, row in found]
+        if len(found) < size:
+            return
+        position = position_of(*found[-1])
+
+
+def walk(
+    segments: Sequence[Segment],
+    descending: bool,
+    limit: int,
+    position: dict | None,
+    backward: bool,
+) -> list[tuple[int, object]]:
+    """Up to `limit` rows from a position on, each with the number of its segment."""
+    order = range(len(segments) - 1, -1, -1) if backward else range(len(segments))
+    found: list[tuple[int, object]] = []
+    for number in order:
+        if position is not None and (number - position["segment"]) * (-1 if backward else 1) < 0:
+            continue
+        here = position is not None and number == position["segment"]
+        rows = ordered(segments[number], descending != backward, position if here else None)
+        found += [(number, row) for row in rows[: limit - len(found)]]
+        if len(found) == limit:
+            break
+    return found
+
+
+def ordered(segment: Segment, descending: bool, position: dict | None) -> QuerySet:
+    """A segment's rows in one direction, strictly beyond a position."""
+    sign = "-" if descending else ""
+    operator = "<" if descending else ">"
+    if not segment.has_key:
+        rows = segment.rows.order_by(f"{sign}page_id")
+        if position is not None:
+            rows = rows.filter(**{f"page_id__{'lt' if descending else 'gt'}": position["id"]})
+        return rows
+    rows = segment.rows.order_by(f"{sign}page_key", f"{sign}page_id")
+    if position is not None:
+        key_field = rows.query.annotations["page_key"].output_field
+        id_field = rows.query.annotations["page_id"].output_field
+        beyond = RowCompare(
+            F("page_key"),
+            F("page_id"),
+            Value(from_text(position["key"]), output_field=key_field),
+            Value(id_field.to_python(position["id"]), output_field=id_field),
+            operator=operator,
+        )
+        rows = rows.filter(beyond)
+    return rows
+
+
+def bounded_count(rows: QuerySet) -> tuple[int, bool]:
+    """How many rows there are, and whether that is exact: counting stops above 10,000."""
+    count = rows.order_by()[: COUNT_LIMIT + 1].count()
+    return min(count, COUNT_LIMIT), count <= COUNT_LIMIT
+
+
+def make_cursor(query: QueryDict, segment: int, row: object, *, back: bool) -> str:
+    payload = {**position_of(segment, row), "back": back, "query": fingerprint(query)}
+    return signing.dumps(payload, salt=CURSOR_SALT)
+
+
+def position_of(segment: int, row: object) -> dict:
+    """Where a row stands in the listing, as plain values."""
+    key = as_text(getattr(row, "page_key", None))
+    return {"segment": segment, "key": key, "id": str(row.page_id)}
+
+
+def read_cursor(query: QueryDict) -> dict | None:
+    """What the cursor in a query says, or None without one."""
+    text = query.get(CURSOR_PARAMETER)
+    if not text:
+        return None
+    try:
+        payload = signing.loads(text, salt=CURSOR_SALT)
+    except signing.BadSignature as error:
+        raise BadCursor("This cursor is not one of ours. Start again without it.") from error
+    if payload["query"] != fingerprint(query):
+        raise BadCursor(
+            "This cursor belongs to another filter or ordering. Start again without it."
+        )
+    return payload
+
+
+def fingerprint(query: QueryDict) -> str:
+    """What a cursor is bound to: every parameter but the cursor itself and the page's size."""
+    pairs = sorted(
+        (name, value)
+        for name, values in query.lists()
+        for value in values
+        if name not in (CURSOR_PARAMETER, "limit", "count")
+    )
+    return hashlib.sha256(repr(pairs).encode()).hexdigest()[:16]
+
+
+def as_text(key: object) -> list | None:
+    """A key as JSON that reads back to the same value, with its type beside it."""
+    if isinstance(key, datetime):
+        return ["datetime", key.isoformat()]
+    if isinstance(key, timedelta):
+        return ["duration", key // timedelta(microseconds=1)]
+    return ["plain", key]
+
+
+def from_text(pair: list) -> object:
+    kind, text = pair
+    if kind == "datetime":
+        return datetime.fromisoformat(text)
+    if kind == "duration":
+        return timedelta(microseconds=text)
+    return text

@@ -1,0 +1,103 @@
+"""Reading points. A reader takes no lock and sees every committed point once.
+
+The metric and its tail come in one statement, which fixes how many points there are; then the
+chunks before the tail. Whatever was sealed or merged in between is cut to that, so no point is
+missing or comes twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from django.db.models import Q
+
+from experiments import series
+from experiments.models import Chunk, Metric
+from experiments.series import Points
+
+CHUNKS_AT_ONCE = 8
+# Series are loaded together up to this many points: about 50 MB decoded.
+POINTS_AT_ONCE = 2_000_000
+
+
+class MissingPoints(Exception):
+    """Points that should be there are not: the store is damaged, or the run was purged."""
+
+
+def blocks(metric: Metric, start: int = 0, stop: int | None = None) -> Iterator[Points]:
+    """The points of a metric, loaded with its tail, in order of arrival from position `start`
+    up to `stop`, a bounded block at a time: a series of any length in constant memory."""
+    sealed = metric.tail.position
+    open_points = series.unpack(metric.tail.data)
+    end = sealed + len(open_points)
+    stop = end if stop is None else min(stop, end)
+    position, last_sealed = start, min(sealed, stop)
+    while position < last_sealed:
+        for chunk in chunks_from(metric, position, last_sealed):
+            block = held_between(chunk, position, last_sealed)
+            yield block
+            position += len(block)
+    if stop > max(sealed, start):
+        yield open_points.slice(max(start - sealed, 0), stop - sealed)
+
+
+def chunks_from(metric: Metric, position: int, stop: int) -> list[Chunk]:
+    """The next few chunks that hold points from `position` on, none beyond `stop`.
+
+    The one that holds `position` is the last to begin at or before it; both bounds walk the
+    index (metric, position)."""
+    begun = metric.chunks.filter(position__lte=position).order_by("-position").values("position")
+    found = metric.chunks.filter(position__gte=begun[:1], position__lt=stop)
+    chunks = list(found.order_by("position")[:CHUNKS_AT_ONCE])
+    if not chunks or chunks[0].position + chunks[0].count <= position:
+        raise MissingPoints(f"Series {metric.pk} has no points from position {position} on.")
+    return chunks
+
+
+def held_between(chunk: Chunk, start: int, stop: int) -> Points:
+    """The points of a chunk at positions from `start` up to `stop`."""
+    points = series.decode(chunk.format, chunk.data)
+    first, last = max(start - chunk.position, 0), min(stop - chunk.position, len(points))
+    return points if (first, last) == (0, len(points)) else points.slice(first, last)
+
+
+def loaded(
+    metrics: Sequence[Metric], steps: tuple[int | None, int | None] = (None, None)
+) -> Iterator[tuple[Metric, Points]]:
+    """Each metric, loaded with its tail, with all its points in order of arrival. With `steps`
+    (least, greatest) blocks wholly outside that range may be left out. Many short series come
+    in one statement, long ones one by one."""
+    for group in together(metrics):
+        chunks: dict[object, list[Chunk]] = {metric.pk: [] for metric in group}
+        for chunk in Chunk.objects.filter(in_steps(*steps), metric__in=group).order_by("position"):
+            chunks[chunk.metric_id].append(chunk)
+        for metric in group:
+            sealed = metric.tail.position
+            parts = [held_between(chunk, 0, sealed) for chunk in chunks[metric.pk]
+                     if chunk.position < sealed]  # fmt: skip
+            if steps == (None, None) and sum(map(len, parts)) != sealed:
+                raise MissingPoints(f"Series {metric.pk} lacks some of its {sealed} points.")
+            yield metric, Points.concat([*parts, series.unpack(metric.tail.data)])
+
+
+def together(metrics: Iterable[Metric]) -> Iterator[list[Metric]]:
+    """Metrics in groups of at most POINTS_AT_ONCE points, or one that has more."""
+    group, points = [], 0
+    for metric in metrics:
+        if group and points + metric.count > POINTS_AT_ONCE:
+            yield group
+            group, points = [], 0
+        group.append(metric)
+        points += metric.count
+    if group:
+        yield group
+
+
+def in_steps(least: int | None, greatest: int | None) -> Q:
+    """Chunks that may hold points of these steps."""
+    condition = Q()
+    if least is not None:
+        condition &= Q(max_step__gte=least)
+    if greatest is not None:
+        condition &= Q(min_step__lte=greatest)
+    return condition

@@ -1,0 +1,425 @@
+"""Every write that comes from training or changes what was recorded.
+
+Plain functions, keyword-only, each its own transaction; no request, no serializer. The lock on
+the run's row comes first, so that writers of one run stand in line and its metrics need no lock
+of their own. When a function returns, what it wrote is committed.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+from accounts.models import User
+from experiments import access
+from experiments.models import Environment, Experiment, Param, Run, Tag, Writer
+from experiments.refusals import Conflict, Gone, Invalid, RepeatDiffers, SequenceGap, checked
+from experiments.storing import (
+    ROWS_PER_STATEMENT,
+    Columns,
+    add_points,
+    compact_run,
+    lock_run,
+    upsert,
+)
+from experiments.values import (
+    PARAM_BYTES,
+    TEXT_HEAD_LENGTH,
+    InvalidValue,
+    ParamValue,
+    field_name,
+    param_value,
+    readable_name,
+    title,
+)
+
+SERIES_COMPACTED_ON_FINISH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a batch: points stored by this call, whether it had been stored before,
+    and the run's revision now."""
+
+    accepted: int
+    duplicate: bool
+    revision: int
+
+
+# --- Experiments -----------------------------------------------------------------------------
+
+
+def resolve_experiment(*, user: User, name_or_id: str, create: bool = True) -> Experiment:
+    """The living experiment meant by a text: an id, or a name: mine, else internal, else the
+    single one shared with me; else, with `create`, a new internal one."""
+    if (experiment_id := as_uuid(name_or_id)) is not None:
+        experiment = access.readable_experiment(user, experiment_id)
+        if experiment.trashed_at is not None:
+            raise Conflict("This experiment is in the trash. Restore it first.")
+        return experiment
+    name = checked(title, name_or_id, "experiment")
+    for _ in range(2):
+        found = Experiment.objects.visible_to(user).alive().named(name, user)
+        if found is not None:
+            return found
+        if not create:
+            break
+        try:
+            return create_experiment(user=user, name=name)
+        except Conflict:
+            continue  # somebody else made it between the look and the insert
+    raise Conflict(f"The experiment name {name!r} is taken by one you may not see.")
+
+
+def create_experiment(
+    *,
+    user: User,
+    name: str,
+    description: str = "",
+    tags: Mapping[str, str] | None = None,
+    visibility: str = "internal",
+) -> Experiment:
+    """A new experiment of the user's; Conflict when the name is taken."""
+    if not user.may_write:
+        access.refuse("Viewers may not create experiments.")
+    if user.token is not None and user.token.experiment_id is not None:
+        access.refuse("This token is bound to one experiment and cannot create another.")
+    experiment = Experiment(
+        name=checked(title, name, "name"),
+        description=description,
+        visibility=visibility,
+        owner=user,
+        tags=checked_tags(tags or {}),
+    )
+    save_under_unique_name(user, experiment)
+    return experiment
+
+
+def save_under_unique_name(user: User, experiment: Experiment, **options: object) -> None:
+    """Save, or Conflict when the name is taken; the other's id only if the user may see it."""
+    try:
+        with transaction.atomic():
+            experiment.save(**options)
+    except IntegrityError as error:
+        if Experiment.objects.filter(pk=experiment.pk).exists() is False and options:
+            raise Gone("This experiment has been purged.") from error
+        others = Experiment.objects.visible_to(user).alive().exclude(pk=experiment.pk)
+        taken = others.filter(name=experiment.name, visibility=experiment.visibility)
+        if experiment.visibility == "private":
+            taken = taken.filter(owner=experiment.owner_id)
+        details = {"id": str(other.pk)} if (other := taken.first()) else {}
+        raise Conflict(
+            f"The name {experiment.name!r} is in use. Choose another one.", details
+        ) from error
+
+
+# --- A run's life ----------------------------------------------------------------------------
+
+
+def start_run(
+    *,
+    user: User,
+    experiment: str,
+    id: uuid.UUID | None = None,
+    name: str = "",
+    params: Mapping[str, object] | None = None,
+    tags: Mapping[str, str] | None = None,
+    parent: uuid.UUID | None = None,
+    environment: Mapping[str, object] | None = None,
+    notes: str = "",
+    started_at: datetime | None = None,
+    resume: bool = False,
+) -> tuple[Run, bool]:
+    """Start a run in an experiment given by name or id; returns it and whether it is new.
+
+    A known `id` in the same experiment is answered with that run, unchanged, so that a repeat
+    is harmless; with `resume` an ended one goes on. Any other known id is a Conflict.
+    """
+    if id is not None and Run.objects.filter(pk=id).exists():
+        return join_run(user=user, experiment=experiment, id=id, resume=resume), False
+    checked_params = prepare_params(params or {})
+    checked_labels = checked_tags(tags or {})
+    into = resolve_experiment(user=user, name_or_id=experiment)
+    if not access.may_add_runs(user, into):
+        access.refuse("You may not add runs to this experiment.")
+    now = timezone.now()
+    run = Run(
+        id=id or uuid7(),
+        experiment=into,
+        name=checked(title, name, "name") if name else readable_name(),
+        owner=user,
+        parent=visible_parent(user, parent),
+        notes=notes,
+        started_at=started_at or now,
+        last_seen_at=now,
+    )
+    try:
+        with transaction.atomic():
+            run.save(force_insert=True)
+            write_params(run, checked_params)
+            write_tags(run, checked_labels)
+            if environment:
+                Environment.objects.create(run=run, data=environment)
+            note_new_run(into.pk, run.started_at)
+    except IntegrityError:
+        if id is None or not Run.objects.filter(pk=id).exists():
+            raise
+        return join_run(user=user, experiment=experiment, id=id, resume=resume), False
+    return run, True
+
+
+def join_run(*, user: User, experiment: str, id: uuid.UUID, resume: bool) -> Run:
+    """The run already known by `id`, for another process or a repeated start."""
+    run = Run.objects.visible_to(user).select_related("experiment", "owner").filter(pk=id).first()
+    if run is None or not access.edits_run(user, run) or not names(experiment, run.experiment):
+        raise Conflict("This run id cannot be used. Choose another one.")
+    if resume and run.has_ended:
+        run = reopen_run(run=run)
+    return run
+
+
+def names(name_or_id: str, experiment: Experiment) -> bool:
+    """Whether a text given as experiment means this one."""
+    if (experiment_id := as_uuid(name_or_id)) is not None:
+        return experiment_id == experiment.pk
+    return unicodedata.normalize("NFC", name_or_id).strip() == experiment.name
+
+
+def visible_parent(user: User, parent: uuid.UUID | None) -> Run | None:
+    if parent is None:
+        return None
+    found = Run.objects.visible_to(user).filter(pk=parent).first()
+    if found is None:
+        raise Invalid("The parent run is unknown.", {"parent": ["There is no such run."]})
+    return found
+
+
+def note_new_run(experiment_id: uuid.UUID, started_at: datetime) -> None:
+    """Move the experiment's last-run time forward; one conditional update, never back."""
+    Experiment.objects.filter(
+        Q(last_run_at=None) | Q(last_run_at__lt=started_at), pk=experiment_id
+    ).update(last_run_at=started_at)
+
+
+def heartbeat(*, run: Run) -> Run:
+    """Note a sign of life at the server's time; takes no lock, adds no revision."""
+    now = timezone.now()
+    Run.objects.filter(pk=run.pk).update(last_seen_at=now, has_beaten=True)
+    begin_if_queued(run, now)
+    run.refresh_from_db(fields=["status", "stop_requested", "last_seen_at", "has_beaten"])
+    return run
+
+
+def begin_if_queued(run: Run, now: datetime) -> None:
+    """A queued run that speaks has begun."""
+    if run.status == Run.Status.QUEUED:
+        Run.objects.filter(pk=run.pk, status=Run.Status.QUEUED).update(
+            status=Run.Status.RUNNING, started_at=now, revision=F("revision") + 1
+        )
+
+
+def finish_run(*, run: Run, status: str, error: str = "", ended_at: datetime | None = None) -> Run:
+    """End a run; of several ends the worst status and the latest time count. Its open series
+    are sealed, up to 200 at once; `manage.py compact` does the rest."""
+    with transaction.atomic():
+        run = lock_run(run.pk)
+        end = ended_at or timezone.now()
+        if run.started_at is not None:
+            end = max(end, run.started_at)
+        if run.has_ended:
+            status = min(status, run.status, key=Run.ENDED.index)
+            end = max(end, run.ended_at)
+        run.status, run.ended_at = status, end
+        run.error = error or run.error
+        run.last_seen_at = timezone.now()
+        bump(run, "status", "ended_at", "error", "last_seen_at")
+    compact_run(run=run, at_most=SERIES_COMPACTED_ON_FINISH)
+    return run
+
+
+def reopen_run(*, run: Run) -> Run:
+    """Let an ended run go on: running, no end."""
+    with transaction.atomic():
+        run = lock_run(run.pk)
+        set_status(run, Run.Status.RUNNING)
+        bump(run, "status", "started_at", "ended_at", "last_seen_at", "stop_requested")
+    return run
+
+
+def set_status(run: Run, status: str) -> None:
+    """Put a locked run into a status with the times that belong to it; not saved."""
+    now = timezone.now()
+    run.status = status
+    if status in Run.ENDED:
+        run.ended_at = run.ended_at or max(now, run.started_at or now)
+        return
+    run.ended_at = None
+    run.stop_requested = False
+    run.last_seen_at = now
+    run.started_at = (run.started_at or now) if status == Run.Status.RUNNING else None
+
+
+# --- Logging ---------------------------------------------------------------------------------
+
+
+def append(
+    *,
+    run_id: uuid.UUID,
+    metrics: Mapping[str, Columns],
+    params: Mapping[str, object] | None = None,
+    tags: Mapping[str, str] | None = None,
+    writer: str | None = None,
+    seq: int | None = None,
+    digest: bytes = b"",
+) -> Receipt:
+    """Store one batch, whole or not at all. With `writer` and `seq` a repeat adds nothing:
+    seq = last + 1 is stored, a smaller one is a duplicate, a greater one a SequenceGap, and the
+    last one with another digest is RepeatDiffers."""
+    new_params = prepare_params(params or {})
+    new_tags = checked_tags(tags or {})
+    with transaction.atomic():
+        run = lock_run(run_id)
+        if writer is not None and not advance_writer(run, writer, seq, digest):
+            return Receipt(0, True, run.revision)
+        now = timezone.now()
+        accepted = add_points(run, metrics, milliseconds(now))
+        write_params(run, new_params)
+        write_tags(run, new_tags)
+        begin_if_queued(run, now)
+        run.last_seen_at = now
+        bump(run, "last_seen_at")
+    return Receipt(accepted, False, run.revision)
+
+
+def bump(run: Run, *fields: str) -> None:
+    """Save a locked run's fields under its next revision."""
+    run.revision += 1
+    run.save(update_fields=[*fields, "revision"])
+
+
+def advance_writer(run: Run, name: str, seq: int, digest: bytes) -> bool:
+    """Whether this batch is the next one of its writer; if so, the mark is moved on."""
+    mark = Writer.objects.filter(run=run, name=name).first()
+    last = mark.seq if mark else 0
+    if seq == last + 1:
+        if mark is None:
+            Writer.objects.create(run=run, name=name, seq=seq, digest=digest)
+        else:
+            Writer.objects.filter(pk=mark.pk).update(seq=seq, digest=digest)
+        return True
+    if seq > last:
+        raise SequenceGap(
+            f"This writer's next batch is {last + 1}, not {seq}. Go back and send that one.",
+            {"expected": last + 1},
+        )
+    if seq == last and bytes(mark.digest) != digest:
+        raise RepeatDiffers(
+            f"Batch {seq} of this writer was stored before with another body.", {"seq": seq}
+        )
+    return False
+
+
+# --- Params and tags -------------------------------------------------------------------------
+
+
+def prepare_params(params: Mapping[str, object]) -> dict[str, ParamValue]:
+    """Checked names and stored forms, or Invalid naming every fault."""
+    prepared, faults = {}, {}
+    for name, value in params.items():
+        try:
+            prepared[field_name(name)] = param_value(value)
+        except InvalidValue as error:
+            faults[f"params.{name}"] = [str(error)]
+    if faults:
+        raise Invalid("Some params cannot be stored.", faults)
+    return prepared
+
+
+def write_params(run: Run, params: Mapping[str, ParamValue]) -> None:
+    """Store params of a locked run. An equal value again is fine, a different one a Conflict."""
+    if not params:
+        return
+    known = dict(run.params.filter(name__in=params).values_list("name", "pk"))
+    stored = {param.name: param for param in Param.objects.filter(pk__in=known.values())}
+    differing = {
+        f"params.{name}": [f"It is {stored[name].text_head} already."]
+        for name, new in params.items()
+        if name in stored and not new.equals(stored[name].kind, stored[name].text)
+    }
+    if differing:
+        raise Conflict("A param keeps its first value; these differ from it.", differing)
+    Param.objects.bulk_create(
+        [
+            Param(
+                run=run,
+                experiment_id=run.experiment_id,
+                name=name,
+                value=new.value,
+                kind=new.kind,
+                text=new.text,
+                text_head=new.text_head,
+                number=new.number,
+            )
+            for name, new in params.items()
+            if name not in stored
+        ],
+        batch_size=ROWS_PER_STATEMENT,
+    )
+
+
+def checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags with checked names, or Invalid naming every fault."""
+    prepared, faults = {}, {}
+    for name, text in tags.items():
+        try:
+            if len(text.encode()) > PARAM_BYTES:
+                raise InvalidValue(f"A tag has at most {PARAM_BYTES // 1024} KiB.")
+            prepared[field_name(name)] = text
+        except InvalidValue as error:
+            faults[f"tags.{name}"] = [str(error)]
+    if faults:
+        raise Invalid("Some tags cannot be stored.", faults)
+    return prepared
+
+
+def write_tags(run: Run, tags: Mapping[str, str]) -> None:
+    """Set tags of a locked run, over what they were."""
+    if not tags:
+        return
+    known = dict(run.tags.filter(name__in=tags).values_list("name", "pk"))
+    rows = [
+        Tag(
+            id=known.get(name) or uuid7(),
+            run=run,
+            experiment_id=run.experiment_id,
+            name=name,
+            text=text,
+            text_head=text[:TEXT_HEAD_LENGTH],
+        )
+        for name, text in tags.items()
+    ]
+    upsert(Tag, rows, ("text", "text_head"))
+
+
+# --- Small things ----------------------------------------------------------------------------
+
+
+def as_uuid(text: str) -> uuid.UUID | None:
+    """The UUID a text is shaped like, in the form with hyphens or without, or None."""
+    try:
+        return uuid.UUID(text) if len(text) in (32, 36) else None
+    except ValueError:
+        return None
+
+
+def milliseconds(moment: datetime) -> int:
+    """Milliseconds since the epoch."""
+    return int(moment.timestamp() * 1000)

@@ -1,0 +1,148 @@
+"""What names and params are made of: pure rules, the same for every door."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import re
+import unicodedata
+from dataclasses import dataclass
+
+NAME_LENGTH = 250
+PARAM_BYTES = 64 * 1024
+TEXT_HEAD_LENGTH = 200
+
+# Letters and digits of any script, and _ - . / : space, not at the ends.
+FIELD_NAME = re.compile(r"[\w\-./:]([\w\-./: ]*[\w\-./:])?")
+# Direction overrides can make one name look like another.
+BIDI_CONTROLS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+# Below this a float with no fraction is written as the integer it equals.
+INTEGER_LIMIT = 2.0**63
+
+
+class InvalidValue(ValueError):
+    """A name or value that cannot be stored; the message tells the person why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParamValue:
+    """One param as it is stored; two are equal when `kind` and `text` are."""
+
+    value: object
+    kind: str
+    text: str
+    number: float | None
+
+    @property
+    def text_head(self) -> str:
+        return self.text[:TEXT_HEAD_LENGTH]
+
+    def equals(self, kind: str, text: str) -> bool:
+        return self.kind == kind and self.text == text
+
+
+def field_name(text: str) -> str:
+    """A metric's, param's or tag's name in NFC, or InvalidValue."""
+    if text.isascii() and len(text) <= NAME_LENGTH and FIELD_NAME.fullmatch(text):
+        return text
+    name = unicodedata.normalize("NFC", text)
+    if not name:
+        raise InvalidValue("A name cannot be empty.")
+    if len(name) > NAME_LENGTH:
+        raise InvalidValue(f"A name has at most {NAME_LENGTH} characters, this has {len(name)}.")
+    if not FIELD_NAME.fullmatch(name):
+        raise InvalidValue(
+            "A name is made of letters, digits, _ - . / : and spaces, with no space at its ends."
+        )
+    return name
+
+
+def title(text: str) -> str:
+    """A run's or experiment's name: any printable text in NFC, spaces at its ends cut off."""
+    name = unicodedata.normalize("NFC", text).strip()
+    if not name:
+        raise InvalidValue("A name cannot be empty.")
+    if len(name) > NAME_LENGTH:
+        raise InvalidValue(f"A name has at most {NAME_LENGTH} characters, this has {len(name)}.")
+    return printable(name, "A name")
+
+
+def printable(text: str, what: str) -> str:
+    """`text` itself, unless it holds control characters or direction overrides."""
+    if any(char in BIDI_CONTROLS or unicodedata.category(char) == "Cc" for char in text):
+        raise InvalidValue(f"{what} cannot hold control characters or direction overrides.")
+    return text
+
+
+def param_value(value: object) -> ParamValue:
+    """The stored form of a param's JSON value, or InvalidValue when it is too long."""
+    kind = kind_of(value)
+    text = canonical_text(value)
+    if len(text) * 4 > PARAM_BYTES and len(text.encode()) > PARAM_BYTES:
+        raise InvalidValue(f"A value has at most {PARAM_BYTES // 1024} KiB.")
+    number = None
+    if kind == "number" or kind == "text":
+        number = number_in(text)
+    return ParamValue(value, kind, text, number)
+
+
+def kind_of(value: object) -> str:
+    """The JSON kind, with true and 1 apart (in Python they are equal)."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number"
+    if isinstance(value, str):
+        return "text"
+    return "list" if isinstance(value, list) else "object"
+
+
+def canonical_text(value: object) -> str:
+    """One text for all equal values: 1 and 1.0 give "1", keys of objects are sorted."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def canonical(value: object) -> object:
+    """`value` with every float that is a whole number written as that number."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < INTEGER_LIMIT:
+        return int(value)
+    if isinstance(value, list):
+        return [canonical(item) for item in value]
+    if isinstance(value, dict):
+        return {key: canonical(item) for key, item in value.items()}
+    return value
+
+
+def number_in(text: str) -> float | None:
+    """The finite number `text` reads as, or None."""
+    if not DECIMAL.fullmatch(text):
+        return None
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+ADJECTIVES = (
+    "amber bold brisk calm clear cosmic crisp daring deep eager early fair fleet fresh gentle "
+    "glad golden grand happy hidden honest jolly keen kind lively lucid lucky mellow merry mild "
+    "misty modest neat nimble noble patient placid plain polar proud quick quiet rapid ready "
+    "royal rustic serene sharp silent silver sleek smooth snowy solar steady still sunny swift "
+    "tidy vivid warm wise witty"
+).split()
+NOUNS = (
+    "acorn aspen badger birch bison brook canyon cedar cloud comet coral crane delta dune eagle "
+    "ember falcon fern finch fjord forest fox glacier grove harbor hare hawk hazel heron hill "
+    "island ivy juniper lagoon lake lark lily lynx maple marsh meadow moon moss oak ocean orca "
+    "osprey otter owl pebble pine planet prairie raven reef ridge river robin sparrow spruce star "
+    "stone thistle tide valley willow wren"
+).split()
+
+
+def readable_name() -> str:
+    """A name for a run that was given none, like `calm-otter-417`."""
+    return f"{random.choice(ADJECTIVES)}-{random.choice(NOUNS)}-{random.randint(100, 999)}"
