@@ -9,13 +9,14 @@ from datetime import timedelta
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.validators import UnicodeUsernameValidator
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-TOKEN_PREFIX = "ext_"
+TOKEN_PREFIX = "ext_"  # noqa: S105
 TOKEN_RANDOM_BYTES = 20
 TOKEN_BODY_LENGTH, TOKEN_CHECK_LENGTH = 27, 6
 # A row written by every request would make reading tokens as dear as writing them.
@@ -53,6 +54,10 @@ class User(AbstractBaseUser):
         LIGHT = "light", "Light"
         DARK = "dark", "Dark"
 
+    class Density(models.TextChoices):
+        DENSE = "dense", "Dense"
+        COMFORTABLE = "comfortable", "Comfortable"
+
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     username = models.CharField(
         max_length=150, unique=True, validators=[UnicodeUsernameValidator()]
@@ -60,6 +65,7 @@ class User(AbstractBaseUser):
     email = models.EmailField(blank=True)
     role = models.CharField(max_length=10, choices=Role, default=Role.MEMBER)
     theme = models.CharField(max_length=5, choices=Theme, default=Theme.AUTO)
+    density = models.CharField(max_length=11, choices=Density, default=Density.DENSE)
     is_active = models.BooleanField("active", default=True)
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -77,7 +83,13 @@ class User(AbstractBaseUser):
         constraints = [
             models.CheckConstraint(
                 condition=Q(role__in=["viewer", "member", "admin"]), name="user_role_known"
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(theme__in=["auto", "light", "dark"]), name="user_theme_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(density__in=["dense", "comfortable"]), name="user_density_known"
+            ),
         ]
 
     @property
@@ -111,6 +123,18 @@ class TokenQuerySet(models.QuerySet):
     def for_account(self, user: User) -> TokenQuerySet:
         """The user's tokens to show them: the revoked are gone, the expired still stand."""
         return self.filter(user=user, revoked_at=None).order_by("-created_at", "-id")
+
+    def older_than(self, token_id: str) -> TokenQuerySet:
+        """Those of `for_account` that come after the one with this id; all if there is none."""
+        try:
+            last = self.model.objects.filter(pk=token_id).only("created_at").first()
+        except ValidationError:  # not an id
+            last = None
+        if last is None:
+            return self
+        return self.filter(
+            Q(created_at__lt=last.created_at) | Q(created_at=last.created_at, id__lt=last.pk)
+        )
 
     def by_secret(self, secret: str) -> Token | None:
         """The live token of an active user with this secret, its user loaded; one query."""
@@ -173,15 +197,18 @@ class Token(models.Model):
         return self.expires_at is not None and self.expires_at <= timezone.now()
 
     def revoke(self) -> None:
-        """End it, from the next request on."""
-        self.revoked_at = timezone.now()
-        self.save(update_fields=["revoked_at"])
+        """End it, from the next request on; when it first ended stays."""
+        now = timezone.now()
+        if type(self).objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=now):
+            self.revoked_at = now
 
     def note_use(self) -> None:
         """Remember that it was used, at most once a minute."""
         now = timezone.now()
         if self.last_used_at is None or now - self.last_used_at > LAST_USED_EVERY:
-            type(self).objects.filter(pk=self.pk).update(last_used_at=now)
+            type(self).objects.filter(pk=self.pk, last_used_at=self.last_used_at).update(
+                last_used_at=now
+            )
 
 
 def new_secret() -> str:

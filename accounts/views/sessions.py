@@ -1,0 +1,33 @@
+"""Signing in and out."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.views import LoginView, LogoutView
+from django.http import HttpResponse
+from django.utils.decorators import method_decorator
+
+from accounts.forms import SignInForm
+
+
+class SignIn(LoginView):
+    """Sign in by user name and password, then on to `next`."""
+
+    template_name = "accounts/sign_in.html"
+    authentication_form = SignInForm
+    redirect_authenticated_user = True
+
+    def get_redirect_url(self) -> str:
+        """`next`, if it is an address of ours and not this page again."""
+        target = super().get_redirect_url()
+        return "" if urlsplit(target).path == self.request.path else target
+
+    def form_invalid(self, form: SignInForm) -> HttpResponse:
+        return self.render_to_response(self.get_context_data(form=form), status=422)
+
+
+@method_decorator(login_not_required, name="dispatch")
+class SignOut(LogoutView):
+    """Sign out, also of a session that has already ended."""

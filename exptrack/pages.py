@@ -1,0 +1,36 @@
+"""One address serves the whole page and the fragment htmx asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.cache import patch_vary_headers
+
+
+def wants_fragment(request: HttpRequest) -> bool:
+    """Whether htmx will put the answer into a page. A boosted link, and going back to a page
+    htmx has forgotten, need the whole of it."""
+    htmx = request.htmx
+    return bool(htmx) and not htmx.boosted and not htmx.history_restore_request
+
+
+def render_page(
+    request: HttpRequest,
+    template: str,
+    context: Mapping[str, object] | None = None,
+    *,
+    fragment: str | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    """`template`, or only its partial `fragment` where htmx asks; `status` as given.
+
+    The fragment is named by the view, never by the client, and is called like the DOM id it
+    replaces. The template sees `is_fragment`: a fragment brings its messages along.
+    """
+    is_fragment = fragment is not None and wants_fragment(request)
+    name = f"{template}#{fragment}" if is_fragment else template
+    response = render(request, name, {**(context or {}), "is_fragment": is_fragment}, status=status)
+    patch_vary_headers(response, ["HX-Request"])
+    return response
