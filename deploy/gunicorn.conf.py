@@ -1,19 +1,28 @@
-"""How gunicorn serves ExpTrack. The bind address comes from the command line."""
+"""How gunicorn serves ExpTrack: `manage.py serve` uses this, and so may a service manager."""
 
 import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from exptrack import settings  # noqa: E402
 
 wsgi_app = "exptrack.wsgi"
+bind = f"{settings.HOST}:{settings.PORT}"
 worker_class = "gthread"
-workers = int(os.environ.get("EXPTRACK_WORKERS") or 2)
-threads = int(os.environ.get("EXPTRACK_THREADS") or 8)
+workers = settings.WORKERS
+threads = settings.THREADS
 # One import instead of one a worker, and a killed worker is back at once. Nothing that a fork
-# would break (connections, threads) is open by then.
+# would break, such as a connection or a thread, is open by then.
 preload_app = True
-# A socket that takes commands is one more door; nothing here uses it.
+# A socket that takes commands is one more door, and nothing here uses it.
 control_socket_disable = True
-# Long enough for the largest batch to commit when the machine is slow.
+# Workers show by a file that they are alive; on a disk under load that would look like death.
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
+# A comparison of a hundred runs names each in its address.
+limit_request_line = 8190
+# Long enough for the largest batch to commit on a slow machine.
 timeout = 120
 graceful_timeout = 30
 keepalive = 75
-accesslog = None
 loglevel = "warning"
