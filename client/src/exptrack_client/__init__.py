@@ -1,0 +1,66 @@
+"""Log machine-learning runs to ExpTrack.
+
+    import exptrack_client as exptrack
+
+    with exptrack.init(experiment="digits", params={"lr": 0.1}) as run:
+        for step in range(1000):
+            run.log({"loss": 1 / (step + 1)}, step=step)
+
+EXPTRACK_URL and EXPTRACK_TOKEN say where to. `log` takes microseconds, never waits for the
+network and never raises for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from exptrack_client import lifecycle
+from exptrack_client.notices import Notices
+from exptrack_client.run import Run
+from exptrack_client.start import init
+from exptrack_client.version import VERSION as __version__
+
+__all__ = ["Run", "__version__", "current_run", "finish", "init", "log", "params", "tags"]
+
+_notices = Notices()
+
+
+def current_run() -> Run | None:
+    """The run begun last that has not ended, if there is one."""
+    return lifecycle.current()
+
+
+def log(
+    metrics: Mapping[str, object],
+    step: int | None = None,
+    time: float | datetime | None = None,
+) -> None:
+    """`Run.log` of the current run."""
+    if (run := _current("log")) is not None:
+        run.log(metrics, step, time)
+
+
+def params(params: Mapping[str, object]) -> None:
+    """`Run.params` of the current run."""
+    if (run := _current("params")) is not None:
+        run.params(params)
+
+
+def tags(tags: Mapping[str, object] | Iterable[str]) -> None:
+    """`Run.tags` of the current run."""
+    if (run := _current("tags")) is not None:
+        run.tags(tags)
+
+
+def finish(status: str = "finished") -> int:
+    """`Run.finish` of the current run."""
+    run = _current("finish")
+    return run.finish(status) if run is not None else 0
+
+
+def _current(verb: str) -> Run | None:
+    run = lifecycle.current()
+    if run is None:
+        _notices.once("run", f"{verb}() has no run to work on: call exptrack_client.init() first")
+    return run

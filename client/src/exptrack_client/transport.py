@@ -1,0 +1,216 @@
+"""One kept-open HTTP connection to the server, and how long to wait between attempts."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import platform
+import random
+import socket
+import ssl
+import zlib
+from email.utils import parsedate_to_datetime
+from time import time
+from urllib.parse import urlsplit
+
+from exptrack_client.version import VERSION
+
+CONNECT_SECONDS = 5
+ANSWER_SECONDS = 60
+LONGEST_ANSWER = 16 * 1024 * 1024
+GZIP_ABOVE = 1024
+# Level 1 packs points nearly as well as 6 in a third of the time.
+GZIP_LEVEL = 1
+
+FIRST_WAIT = 0.5
+LONGEST_WAIT = 30.0
+LONGEST_RETRY_AFTER = 300.0
+
+TIMEOUTS = (TimeoutError, socket.timeout)  # apart until Python 3.10
+
+
+class Unreachable(Exception):
+    """No answer came: whether the request was carried out is unknown."""
+
+
+class Answer:
+    """What the server said. `body` is {} when it was no JSON object."""
+
+    def __init__(self, status: int, body: dict, is_json: bool, headers: object) -> None:
+        self.status = status
+        self.body = body
+        self.is_json = is_json
+        self.headers = headers
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+    @property
+    def error(self) -> dict:
+        """The API's error object, or {}."""
+        error = self.body.get("error")
+        return error if isinstance(error, dict) else {}
+
+    @property
+    def details(self) -> dict:
+        details = self.error.get("details")
+        return details if isinstance(details, dict) else {}
+
+    @property
+    def sentence(self) -> str:
+        """Why the server refused, for a person."""
+        text = str(self.error.get("message") or f"the answer was {self.status}")
+        for field, faults in list(self.details.items())[:3]:
+            if isinstance(faults, list) and faults:
+                text += f" {field}: {faults[0]}"
+        return text[:500]
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds the server asks to wait, if it does."""
+        asked = self.headers.get("Retry-After")
+        if not asked:
+            return None
+        try:
+            seconds = float(asked)
+        except ValueError:
+            try:
+                seconds = parsedate_to_datetime(asked).timestamp() - time()
+            except (TypeError, ValueError):
+                return None
+        return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
+
+
+class Transport:
+    """Requests to one server, one at a time, over one connection while it lasts."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.base = base_url(url)
+        if not token.isascii() or not token.isprintable() or " " in token:
+            raise ValueError("the token holds characters that no token has")
+        parts = urlsplit(self.base)
+        self._context = ssl.create_default_context() if parts.scheme == "https" else None
+        self._host, self._port, self._prefix = parts.hostname, parts.port, parts.path
+        self._headers = {
+            "Accept": "application/json",
+            "Authorization": f"Bearer {token}",
+            "User-Agent": f"exptrack-client/{VERSION} Python/{platform.python_version()}",
+        }
+        self._connection: http.client.HTTPConnection | None = None
+
+    def request(self, method: str, path: str, body: bytes | None = None) -> Answer:
+        """Send one request and read its answer; Unreachable when none came.
+
+        A kept connection that the server closed meanwhile is replaced at once: every request of
+        ours may be repeated.
+        """
+        for is_last_try in (False, True):
+            kept = self._connection is not None
+            try:
+                return self._exchange(method, path, body)
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                self.close()
+                if is_last_try or not kept or isinstance(error, TIMEOUTS):
+                    raise Unreachable(reason(error)) from error
+        raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        """Close the connection; the next request opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close()
+            except OSError:
+                pass
+
+    def _exchange(self, method: str, path: str, body: bytes | None) -> Answer:
+        headers = self._headers
+        if body is not None:
+            headers = {**headers, "Content-Type": "application/json"}
+            if is_gzipped(body):
+                headers["Content-Encoding"] = "gzip"
+        connection = self._connection or self._connect()
+        connection.request(method, f"{self._prefix}/api/v1/{path}", body, headers)
+        response = connection.getresponse()
+        data = response.read(LONGEST_ANSWER)
+        if response.read(1) or response.will_close:
+            self.close()  # it goes on and on, or ends here
+        try:
+            parsed = json.loads(data)
+        except ValueError:
+            parsed = None
+        is_json = isinstance(parsed, dict)
+        return Answer(response.status, parsed if is_json else {}, is_json, response.headers)
+
+    def _connect(self) -> http.client.HTTPConnection:
+        if self._context is not None:
+            connection = http.client.HTTPSConnection(
+                self._host, self._port, timeout=CONNECT_SECONDS, context=self._context
+            )
+        else:
+            connection = http.client.HTTPConnection(self._host, self._port, timeout=CONNECT_SECONDS)
+        connection.connect()
+        connection.sock.settimeout(ANSWER_SECONDS)
+        self._connection = connection
+        return connection
+
+
+class Backoff:
+    """How long to wait after each failure in a row: doubling, with jitter, up to half a minute."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+
+    def reset(self) -> None:
+        self.failures = 0
+
+    def next_wait(self, asked: float | None, longest: float = LONGEST_WAIT) -> float:
+        """Seconds until the next attempt; at least what the server asked for."""
+        wait = min(FIRST_WAIT * 2 ** min(self.failures, 10), longest) * random.uniform(0.5, 1)
+        self.failures += 1
+        return wait if asked is None else max(wait, asked * random.uniform(1, 1.1))
+
+
+def base_url(url: str) -> str:
+    """The server's address without the slash, query or API path that was pasted with it;
+    ValueError with a sentence when it is none."""
+    url = url.strip()
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{url!r} is no address. It begins with http:// or https://")
+    if parts.username is not None:
+        raise ValueError("the address holds a user name; the token goes into EXPTRACK_TOKEN")
+    _ = parts.port  # ValueError when it is no number
+    path = parts.path.rstrip("/")
+    for ending in ("/api/v1", "/api"):
+        if path.endswith(ending):
+            path = path[: -len(ending)]
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def packed(text: str) -> bytes:
+    """A body's bytes, gzipped when that pays. Equal texts give equal bytes: there is no time
+    inside, so a batch can be repeated to the byte."""
+    data = text.encode()
+    if len(data) <= GZIP_ABOVE:
+        return data
+    deflate = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, 31)
+    return deflate.compress(data) + deflate.flush()
+
+
+def is_gzipped(body: bytes) -> bool:
+    """Whether `packed` gzipped it; JSON never begins so."""
+    return body[:2] == b"\x1f\x8b"
+
+
+def unpacked(body: bytes) -> str:
+    """The text that `packed` was given."""
+    return (zlib.decompress(body, wbits=31) if is_gzipped(body) else body).decode()
+
+
+def reason(error: BaseException) -> str:
+    """Why a connection failed, in a few words."""
+    if isinstance(error, TIMEOUTS):
+        return "it took too long"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
