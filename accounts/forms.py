@@ -61,6 +61,7 @@ class CurrentPasswordForm(forms.Form):
 
     current_password = forms.CharField(
         strip=False,
+        help_text="To confirm that it is you.",
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
         error_messages={"required": "Enter your current password to confirm this."},
     )
@@ -177,7 +178,7 @@ class TokenForm(forms.Form):
         help_text="Where it will be used, such as “gpu-3 nightly”.",
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
-    scope = forms.ChoiceField(label="It may")
+    scope = forms.ChoiceField()
     lifetime = forms.ChoiceField(
         label="Expires after",
         choices=[(word, label) for word, (label, _) in LIFETIMES.items()],
@@ -223,10 +224,10 @@ class TokenForm(forms.Form):
 
 def scopes_for(user: User) -> list[tuple[str, str]]:
     """The scopes that `user` could use; a token never gives more than its user has."""
-    scope = Token.Scope
     labels = {
-        scope.WRITE: "read and change all that I may",
-        scope.LOG: "only log runs",
-        scope.READ: "only read",
+        Token.Scope.WRITE: "Read and write: all that I may",
+        Token.Scope.LOG: "Log only: make runs and log to them",
+        Token.Scope.READ: "Read: change nothing",
     }
-    return [(scope.READ, labels[scope.READ])] if not user.may_write else list(labels.items())
+    usable = labels if user.may_write else [Token.Scope.READ]
+    return [(scope, labels[scope]) for scope in usable]

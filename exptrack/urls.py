@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from experiments.api.urls import unknown_urls
-from exptrack import health
+from exptrack import health, styleguide
 
 urlpatterns = [
     path("", include("experiments.urls")),
@@ -14,4 +14,5 @@ urlpatterns = [
     path("health/live/", health.live, name="health-live"),
     path("health/ready/", health.ready, name="health-ready"),
     path("admin/", admin.site.urls),
+    path("styleguide/", styleguide.styleguide, name="styleguide"),
 ]
