@@ -45,6 +45,18 @@ def edits_run(user: User, run: Run) -> bool:
     return run.owner_id == user.pk or edits_experiment(user, run.experiment)
 
 
+def surely_edits_run(user: User, run: Run) -> bool:
+    """Whether the user may change the run, told without a query for the usual case: their own
+    run where they may add one. False means that only `writable_run` can tell."""
+    token = user.token
+    return (
+        user.may_write
+        and run.owner_id == user.pk
+        and (token is None or token.experiment_id in (None, run.experiment_id))
+        and (run.experiment.visibility == "internal" or run.experiment.owner_id == user.pk)
+    )
+
+
 def readable_experiment(user: User, experiment_id: uuid.UUID) -> Experiment:
     """The experiment, in the trash or not; 404 when the user may not see it."""
     found = Experiment.objects.visible_to(user).select_related("owner").filter(pk=experiment_id)
