@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from experiments.fields import Field, parse_field
+from django.db.models import QuerySet
+
+from experiments.fields import Field, Ordering, parse_field
 from experiments.models import Metric, Param, Run, Tag
+from experiments.paging import every_page
 from experiments.querysets import rows_of_runs
 from experiments.values import InvalidValue
 
@@ -17,6 +21,7 @@ MAX_COLUMNS = 100
 DEFAULT_ATTRIBUTES = ("name", "status", "started", "duration")
 CSV_ATTRIBUTES = ("id", "name", "experiment", "owner", "status", "started", "ended", "duration")
 DEFAULT_PARAMS = DEFAULT_METRICS = 6
+CSV_RUNS_AT_ONCE = 500
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -136,6 +141,25 @@ def all_columns(table: RunTable) -> list[Field]:
         *(Field("param", name) for name in params),
         *(Field("metric", name, "last") for name in metrics),
     ]
+
+
+def csv_of_runs(
+    rows: QuerySet,
+    ordering: Ordering,
+    experiment_id: uuid.UUID | None,
+    columns: list[Field] | None,
+) -> Iterator[str]:
+    """The CSV of all these runs, a page at a time. Without chosen columns they are those of
+    the first page's runs."""
+    segments = rows.segments(ordering, experiment_id)
+    for number, runs in enumerate(
+        every_page(segments, descending=ordering.descending, size=CSV_RUNS_AT_ONCE)
+    ):
+        table = complete(runs) if columns is None else chosen(runs, columns)
+        table.columns = columns = columns or all_columns(table)
+        if number == 0:
+            yield csv_line([str(column) for column in columns])
+        yield from csv_lines(table)
 
 
 def csv_lines(table: RunTable) -> Iterator[str]:

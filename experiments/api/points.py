@@ -15,10 +15,11 @@ from experiments.api import serializers, shapes
 from experiments.api.base import ApiView, checked_input, path_id
 from experiments.api.errors import ValidationFailed
 from experiments.api.parsers import BatchIn, BatchParser, columns_of
-from experiments.api.renderers import StrictJSONRenderer, token
+from experiments.api.renderers import StrictJSONRenderer
 from experiments.models import WRITER_LENGTH, Metric, Run
 from experiments.tables import csv_line
 from experiments.values import InvalidValue, printable
+from experiments.wire import token
 
 DEFAULT_HISTORY = 10_000
 IDEMPOTENCY_SEQ = 1

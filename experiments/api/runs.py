@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from rest_framework.request import Request
@@ -23,11 +21,9 @@ from experiments.api.errors import ValidationFailed
 from experiments.fields import Ordering, parse_ordering
 from experiments.filters import ApiRunFilter
 from experiments.models import Environment, Experiment, Run
-from experiments.paging import every_page
 from experiments.values import InvalidValue
 
 DEFAULT_ORDERING = "-started_at"
-CSV_RUNS_AT_ONCE = 500
 
 
 def listed(request: Request, rows: QuerySet) -> tuple[QuerySet, Ordering, object]:
@@ -184,23 +180,7 @@ class RunCsv(CsvView):
             rows = rows.filter(experiment=experiment)
         rows, ordering, named = listed(request, rows)
         inside = path_id(pk) if pk is not None else named and named.pk
-        lines = csv_lines(rows, ordering, inside, columns_of(request))
+        lines = tables.csv_of_runs(rows, ordering, inside, columns_of(request))
         response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
         response["Content-Disposition"] = 'attachment; filename="runs.csv"'
         return response
-
-
-def csv_lines(
-    rows: QuerySet, ordering: Ordering, experiment_id: object, columns: list | None
-) -> Iterator[str]:
-    """The CSV of all these runs, a page at a time. Without chosen columns they are those of
-    the first page's runs."""
-    segments = rows.segments(ordering, experiment_id)
-    for number, runs in enumerate(
-        every_page(segments, descending=ordering.descending, size=CSV_RUNS_AT_ONCE)
-    ):
-        table = filled(runs, columns)
-        table.columns = columns = columns or tables.all_columns(table)
-        if number == 0:
-            yield tables.csv_line([str(column) for column in columns])
-        yield from tables.csv_lines(table)
