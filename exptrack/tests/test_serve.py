@@ -1,0 +1,383 @@
+"""`manage.py serve`, as a process of its own: what a newcomer's first minutes hang on."""
+
+from __future__ import annotations
+
+import http.cookiejar
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+from django.conf import settings
+from django.test import override_settings
+
+from exptrack import start
+
+IS_POSTGRESQL = os.environ["EXPTRACK_TEST_DATABASE"] == "postgresql"
+# What has nothing to do with the database is tried once.
+once = pytest.mark.only_on("sqlite")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+def new_database(extra: str = "") -> str:
+    """DATABASE_URL of a new, empty database beside the tests' own."""
+    name = f"serve_{uuid.uuid4().hex}"
+    with psycopg.connect(
+        os.environ["DATABASE_URL"].replace("/exptrack?", "/postgres?")
+    ) as connection:
+        connection.autocommit = True
+        connection.execute(f"CREATE DATABASE {name} {extra}")
+    return os.environ["DATABASE_URL"].replace("/exptrack?", f"/{name}?")
+
+
+class Serve:
+    """One `manage.py serve` in a session of its own, as a terminal would start it."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.port = environment.get("PORT") or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        inherited = {"DATABASE_URL", "EXPTRACK_DATA", "DJANGO_SETTINGS_MODULE"}
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if name not in inherited},
+            "EXPTRACK_DATA": str(folder),
+            "EXPTRACK_DEMO": "false",
+            "PORT": str(self.port),
+            **environment,
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "manage.py", "serve"],
+            cwd=settings.BASE_DIR,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            umask=0,
+            start_new_session=True,
+        )
+
+    def wait_until_it_answers(self) -> Serve:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                urllib.request.urlopen(f"{self.url}/health/ready/", timeout=60).close()
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return self
+        raise AssertionError(f"it does not answer: {self.end()}")
+
+    def end(self, by: signal.Signals = signal.SIGINT) -> str:
+        """End it as Ctrl-C does, by a signal to all its processes; all that it printed."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, by)
+        return self.process.communicate(timeout=60)[0]
+
+    def session(self) -> list[psutil.Process]:
+        """Every process that this start has brought forth and that still lives."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if os.getsid(process.pid) == self.process.pid:
+                    found.append(process)
+            except ProcessLookupError:
+                continue
+        return found
+
+
+@pytest.fixture(scope="session")
+def first_start(tmp_path_factory) -> Iterator[tuple[Serve, Path, str]]:
+    """A start on nothing at all: how it was started, its folder, and what it printed."""
+    folder = tmp_path_factory.mktemp("first") / "data"
+    extra = {"DATABASE_URL": new_database()} if IS_POSTGRESQL else {}
+    serve = Serve(folder, **extra).wait_until_it_answers()
+    return serve, folder, serve.end()
+
+
+@pytest.fixture
+def serve(first_start, tmp_path) -> Iterator[Callable[..., Serve]]:
+    """Starts `manage.py serve` in a new folder with a new database; ended after the test. Static
+    files are taken over from the first start: collecting them takes seconds."""
+    started = []
+    url = new_database() if IS_POSTGRESQL else None
+
+    def run(folder: Path = tmp_path / "data", **environment: str) -> Serve:
+        if not folder.exists():
+            folder.mkdir(mode=0o700)
+            shutil.copytree(first_start[1] / "static", folder / "static")
+            shutil.copy(first_start[1] / "static-files", folder)
+        if url:
+            environment.setdefault("DATABASE_URL", url)
+        started.append(Serve(folder, **environment))
+        return started[-1]
+
+    yield run
+    for each in started:
+        each.end(signal.SIGKILL)
+
+
+def printed_password(printed: str) -> str:
+    return re.search(r"with the password (\S+)\n", printed)[1]
+
+
+def signs_in(url: str, name: str, password: str) -> bool:
+    """Whether the sign-in form opens the account page to this name and password."""
+    jar = http.cookiejar.CookieJar()
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
+    form = f"{url}/account/sign-in/?next=/account/"
+    with browser.open(form) as page:
+        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.read().decode())[1]
+    fields = {"username": name, "password": password, "csrfmiddlewaretoken": token}
+    try:
+        with browser.open(form, urllib.parse.urlencode(fields).encode()) as page:
+            return page.url == f"{url}/account/"
+    except urllib.error.HTTPError as refused:
+        if refused.code != 422:
+            raise
+        return False
+
+
+# --- It works --------------------------------------------------------------------------------
+
+
+def test_a_first_start_says_where_with_which_login_and_how_to_log_a_run(first_start):
+    serve, folder, printed = first_start
+    assert f"ExpTrack serves at {serve.url}/\n" in printed
+    assert re.search(r"Sign in as admin with the password (\w{5}-){3}\w{5}\n", printed)
+    assert f"export EXPTRACK_URL={serve.url} EXPTRACK_TOKEN=$(" in printed
+    assert "client/examples/digits.py\n" in printed
+    assert str(folder) in printed
+
+
+def test_the_printed_password_signs_in(serve, first_start):
+    begun, folder, printed = first_start
+    again = serve(folder, **{k: begun.environment[k] for k in ("DATABASE_URL",) if IS_POSTGRESQL})
+    again.wait_until_it_answers()
+    assert signs_in(again.url, "admin", printed_password(printed))
+    assert not signs_in(again.url, "admin", "something else")
+
+
+@once
+def test_the_printed_token_command_makes_a_token_that_the_api_takes(serve):
+    running = serve().wait_until_it_answers()
+    command = [sys.executable, "manage.py", "create_token", "admin", "--name", "first"]
+    token = subprocess.run(
+        command,
+        cwd=settings.BASE_DIR,
+        env=running.environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    asked = urllib.request.Request(
+        f"{running.url}/api/v1/me/", headers={"Authorization": f"Bearer {token}"}
+    )
+    with urllib.request.urlopen(asked) as response:
+        assert "admin" in json.dumps(json.load(response))
+
+
+def test_a_second_start_keeps_everything_and_is_up_in_under_five_seconds(serve, tmp_path):
+    first = serve().wait_until_it_answers()
+    password, key = printed_password(first.end()), (tmp_path / "data/secret-key").read_text()
+    second = serve().wait_until_it_answers()
+    # Seconds of a processor, so that a busy machine does not fail it.
+    assert sum(sum(process.cpu_times()[:2]) for process in second.session()) < 5
+    assert (tmp_path / "data/secret-key").read_text() == key
+    assert signs_in(second.url, "admin", password)
+    printed = second.end()
+    assert "Sign in as admin" in printed
+    assert password not in printed
+    assert "Preparing" not in printed
+
+
+@once
+def test_the_admin_can_be_named_and_given_a_password_by_the_environment(serve):
+    given = {"EXPTRACK_ADMIN_USER": "grace", "EXPTRACK_ADMIN_PASSWORD": "a compiler of 1952"}
+    running = serve(**given).wait_until_it_answers()
+    assert signs_in(running.url, "grace", "a compiler of 1952")
+    for process in running.session():
+        assert "EXPTRACK_ADMIN_PASSWORD" not in process.environ()
+    printed = running.end()
+    assert "Sign in as grace" in printed
+    assert "a compiler of 1952" not in printed
+
+
+@once
+def test_ctrl_c_leaves_nothing_behind(serve):
+    running = serve().wait_until_it_answers()
+    assert len(running.session()) == 3  # gunicorn's master and two workers
+    running.end()
+    assert running.process.returncode == 0
+    assert running.session() == []
+    socket.create_server(("127.0.0.1", running.port)).close()
+
+
+@once
+def test_it_stops_in_order_when_told_to_terminate(serve):
+    running = serve().wait_until_it_answers()
+    running.process.terminate()
+    assert running.process.wait(timeout=30) == 0
+    assert running.session() == []
+
+
+# --- What stops a start ----------------------------------------------------------------------
+
+
+def refusal(running: Serve) -> str:
+    """What it said when it did not start: one line, and a non-zero exit."""
+    said = running.process.communicate(timeout=60)[0]
+    assert running.process.returncode == 1
+    lines = [line for line in said.splitlines() if not line.startswith("Preparing")]
+    assert len(lines) == 1, said
+    return lines[0]
+
+
+@once
+def test_a_port_in_use_is_said(serve):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        said = refusal(serve(PORT=str(port)))
+    assert said == (
+        f"ExpTrack cannot start: Port {port} is in use. Stop what uses it, or set PORT to another."
+    )
+
+
+@once
+def test_an_address_that_is_not_here_is_said(serve):
+    assert "Cannot listen at 203.0.113.1" in refusal(serve(HOST="203.0.113.1"))
+    assert "HOST is nowhere.invalid, which is no address" in refusal(serve(HOST="nowhere.invalid"))
+
+
+@once
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may take every port")
+def test_a_forbidden_port_is_said(serve):
+    assert "Port 80 is not open to this account" in refusal(serve(PORT="80"))
+
+
+@once
+def test_a_file_in_place_of_the_folder_is_said(serve, tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    assert f"The data folder {file} is a file." in refusal(serve(file))
+    said = refusal(serve(EXPTRACK_DATA=f"{file}/below"))
+    assert f"The data folder {file}/below cannot be written (Not a directory)." in said
+
+
+@once
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder closed even to root")
+def test_a_folder_closed_to_us_is_said(serve):
+    assert "The data folder /proc cannot be written" in refusal(serve(Path("/proc")))
+
+
+def test_a_database_that_cannot_be_reached_is_said_without_its_password(serve):
+    said = refusal(serve(DATABASE_URL="postgresql://us:hush@127.0.0.1:1/exptrack"))
+    assert said.startswith("ExpTrack cannot start: The database cannot be reached: ")
+    assert "hush" not in said
+
+
+@pytest.mark.only_on("postgresql")
+def test_a_database_that_folds_only_ascii_is_refused(serve):
+    url = new_database("TEMPLATE template0 LOCALE_PROVIDER libc LOCALE 'C'")
+    assert "This database folds only the case of A to Z." in refusal(serve(DATABASE_URL=url))
+
+
+def test_a_weak_password_is_refused_and_a_better_one_then_works(serve):
+    said = refusal(serve(EXPTRACK_ADMIN_PASSWORD="password1234"))
+    assert said.startswith("ExpTrack cannot start: EXPTRACK_ADMIN_PASSWORD will not do: ")
+    running = serve(EXPTRACK_ADMIN_PASSWORD="correct horse battery").wait_until_it_answers()
+    assert signs_in(running.url, "admin", "correct horse battery")
+
+
+@once
+def test_a_name_that_is_none_is_refused(serve):
+    said = refusal(serve(EXPTRACK_ADMIN_USER="a b"))
+    assert "EXPTRACK_ADMIN_USER will not do: Enter a valid username." in said
+
+
+@once
+def test_a_setting_that_cannot_be_used_is_said(serve):
+    assert refusal(serve(PORT="http")) == "ExpTrack cannot start: PORT must be a whole number."
+
+
+@once
+def test_missing_browser_libraries_are_said(tmp_path):
+    with (
+        override_settings(STATICFILES_DIRS=[("vendor", tmp_path / "gone")]),
+        pytest.raises(start.CannotStart, match="The browser libraries are missing"),
+    ):
+        start.stamp_of_changed_static_files(tmp_path)
+
+
+# --- The edges -------------------------------------------------------------------------------
+
+
+def test_folder_and_files_are_private_even_under_a_careless_umask(serve, first_start, tmp_path):
+    serve().wait_until_it_answers()
+    assert stat.S_IMODE(first_start[1].stat().st_mode) == 0o700
+    files = [path for path in (tmp_path / "data").iterdir() if path.name != "static-files"]
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in files if path.is_file()}
+    assert set(modes.values()) == {0o600}
+    assert "secret-key" in modes
+    assert IS_POSTGRESQL or {"exptrack.sqlite3", "exptrack.sqlite3-wal"} <= set(modes)
+
+
+@once
+def test_the_password_stands_nowhere_in_the_data(first_start):
+    _, folder, printed = first_start
+    password = printed_password(printed).encode()
+    assert all(password not in path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def test_two_starts_at_once_on_a_fresh_folder_end_as_one_would(serve, tmp_path):
+    both = [serve(), serve()]
+    for running in both:
+        running.wait_until_it_answers()
+    printed = [running.end() for running in both]
+    [password] = [printed_password(each) for each in printed if "with the password" in each]
+    assert signs_in(serve().wait_until_it_answers().url, "admin", password)
+
+
+@once
+def test_a_folder_with_an_unusual_name_is_fine(serve, tmp_path):
+    folder = tmp_path / "my data? 100% #1 ä"
+    serve(folder).wait_until_it_answers()
+    if not IS_POSTGRESQL:
+        assert (folder / "exptrack.sqlite3").exists()
+
+
+@once
+def test_static_files_are_collected_anew_only_when_one_changed(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "a.css").write_text("a {}")
+    with override_settings(STATICFILES_DIRS=[source]):
+        stamp = start.stamp_of_changed_static_files(tmp_path)
+        stamp.keep()
+        assert start.stamp_of_changed_static_files(tmp_path) is None
+        (source / "a.css").write_text("a { }")
+        assert start.stamp_of_changed_static_files(tmp_path) is not None
+
+
+@once
+def test_made_up_passwords_are_long_and_never_the_same():
+    made = {start.made_up_password() for _ in range(1000)}
+    assert len(made) == 1000
+    assert all(re.fullmatch(r"([a-z2-9]{5}-){3}[a-z2-9]{5}", password) for password in made)
