@@ -120,7 +120,12 @@ DEMO = read(truth, "EXPTRACK_DEMO", not PRODUCTION)
 
 ROOT_URLCONF = "exptrack.urls"
 WSGI_APPLICATION = "exptrack.wsgi.application"
-ALLOWED_HOSTS = read(words, "EXPTRACK_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]", HOST])
+LOCAL_NAMES = ["localhost", "127.0.0.1", "[::1]", *({HOST} - {"0.0.0.0", "::"})]  # noqa: S104
+ALLOWED_HOSTS = read(words, "EXPTRACK_ALLOWED_HOSTS", [] if PRODUCTION else LOCAL_NAMES)
+if not ALLOWED_HOSTS:
+    raise ImproperlyConfigured(
+        "EXPTRACK_ALLOWED_HOSTS must name this site when EXPTRACK_PRODUCTION is on."
+    )
 CSRF_TRUSTED_ORIGINS = read(words, "EXPTRACK_CSRF_TRUSTED_ORIGINS", [])
 
 INSTALLED_APPS = [

@@ -68,7 +68,8 @@ def test_postgresql_gets_time_outs_that_its_url_may_change(read):
 
 
 def test_production_asks_for_https_everywhere(read):
-    settings = read(EXPTRACK_PRODUCTION="true", EXPTRACK_SECRET_KEY=KEY)
+    named = {"EXPTRACK_SECRET_KEY": KEY, "EXPTRACK_ALLOWED_HOSTS": "exptrack.example"}
+    settings = read(EXPTRACK_PRODUCTION="true", **named)
     assert settings["SESSION_COOKIE_SECURE"]
     assert settings["SECURE_SSL_REDIRECT"]
     assert not settings["DEMO"]
@@ -105,6 +106,11 @@ def test_a_value_that_cannot_be_used_is_named_and_not_repeated(read, name, value
         read(**{name: value})
     assert str(refusal.value).startswith(sentence)
     assert "hush" not in str(refusal.value)
+
+
+def test_production_must_know_its_name(read):
+    with pytest.raises(ImproperlyConfigured, match="^EXPTRACK_ALLOWED_HOSTS must name this site"):
+        read(EXPTRACK_PRODUCTION="true", EXPTRACK_SECRET_KEY=KEY)
 
 
 # --- The edges -------------------------------------------------------------------------------
