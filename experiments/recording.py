@@ -48,7 +48,8 @@ LOCK_RUN = """
     FROM experiments_run r JOIN experiments_experiment e ON e.id = r.experiment_id
     WHERE r.id = %s"""
 TOUCH_RUN = """
-    UPDATE experiments_run SET last_seen_at = %s, revision = revision + 1 WHERE id = %s"""
+    UPDATE experiments_run SET last_seen_at = %s, revision = revision + 1 WHERE id = %s
+    RETURNING revision"""
 SELECT_MARK = "SELECT seq, digest FROM experiments_writer WHERE run_id = %s AND name = %s"
 UPSERT_MARK = """
     INSERT INTO experiments_writer (id, run_id, name, seq, digest) VALUES (%s, %s, %s, %s, %s)
@@ -316,7 +317,8 @@ def append(
         with connection.cursor() as cursor:
             seen = connection.ops.adapt_datetimefield_value(now)
             cursor.execute(TOUCH_RUN, [seen, key(run.pk)])
-    return Receipt(accepted, False, run.revision + 1)
+            revision = cursor.fetchone()[0]
+    return Receipt(accepted, False, revision)
 
 
 def lock_writable_run(user: User, run_id: uuid.UUID) -> Run:
