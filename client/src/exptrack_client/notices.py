@@ -10,6 +10,8 @@ MOST_OF_A_KIND = 10
 
 def say(text: str) -> None:
     """One line on standard error. A closed or missing stream is nobody's problem."""
+    if sys.stderr is None:  # print() would take standard output instead
+        return
     # What a server sent must not move the cursor or ring the bell.
     printable = "".join(char if char.isprintable() else " " for char in text)
     try:

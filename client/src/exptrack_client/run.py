@@ -10,6 +10,7 @@ from time import time_ns
 from types import TracebackType
 
 from exptrack_client import lifecycle
+from exptrack_client.changes import Changes
 from exptrack_client.masking import masked_text, masked_value
 from exptrack_client.names import (
     INT64_MAX,
@@ -27,15 +28,11 @@ from exptrack_client.points import PointQueue, Shape
 from exptrack_client.sender import Sender
 from exptrack_client.transport import Transport
 
-DEFAULT_URL = "http://127.0.0.1:8000"
 # Points waiting in memory: 2.5 million when a log() call has ten, 340,000 when it has one.
 QUEUE_BYTES = 64 * 1024 * 1024
 # A log() call with more metrics becomes several rows, so that a batch can always be split.
 NAMES_A_ROW = 1_000
 SHAPES_KEPT = 1_000
-# How long init() waits to hear whether the server takes the run; training starts in any case.
-OPEN_SECONDS = 2.0
-RESUME_SECONDS = 10.0
 # How long finish() waits for a server that takes nothing; while it takes something, it goes on.
 FINISH_PATIENCE = 30.0
 ERROR_LINES = 40
@@ -79,6 +76,7 @@ class Run:
         self._names: dict[str, NameBook] = {}
         self._first_params: dict[str, object] = {}
         self._queue = PointQueue(QUEUE_BYTES, BATCH_POINTS)
+        self._changes = Changes()
         self._sender: Sender | None = None
         self._starting = threading.RLock()
 
@@ -188,7 +186,6 @@ class Run:
         if self._state == FINISHED:
             return
         self._state, self._is_on = FINISHED, False
-        lifecycle.forget(self)
         if self._sender is not None:
             ending = {"status": status, "ended_at": now_text()}
             if error:
@@ -199,13 +196,17 @@ class Run:
         """Wait for the sender and say what it could not deliver: how many points."""
         if self._has_reported:
             return 0
-        self._has_reported = True
-        is_done = self._sender is None or self._sender.wait_until_done(timeout)
-        missing = self.pending + self.dropped
-        if missing:
-            say(f"run {self.id}: {missing:,} points were not delivered: {self._why_missing()}")
-        elif not is_done:
-            say(f"run {self.id}: its end was not delivered: {self._why_missing()}")
+        try:
+            if self._sender is not None:
+                self._sender.wait_until_done(timeout)
+        finally:  # also when the wait is broken off by Ctrl-C
+            lifecycle.forget(self)
+            self._has_reported = True
+            missing = self.pending + self.dropped
+            if missing:
+                say(f"run {self.id}: {missing:,} points were not delivered: {self._why_missing()}")
+            elif self._sender is not None and not self._sender.is_complete:
+                say(f"run {self.id}: not all was delivered: {self._why_missing()}")
         return missing
 
     def _why_missing(self) -> str:
@@ -227,6 +228,7 @@ class Run:
                 run_id=self.id,
                 transport=self._make_transport(),
                 queue=self._queue,
+                changes=self._changes,
                 opening=self._opening,
                 resume=self._resume,
                 on_open=self._opened,
@@ -245,11 +247,10 @@ class Run:
 
     def _begin(self, params: Mapping, tags: Mapping | Iterable[str], patience: float) -> None:
         """Start to deliver, and wait a moment for the server's first word."""
-        if self._state == ON:
-            self._start_sender()
         self.params(params)
         self.tags(tags)
-        if self._sender is not None:
+        if self._state == ON:
+            self._start_sender()
             self._sender.first_word.wait(patience)
 
     def _after_fork(self) -> None:
@@ -262,6 +263,7 @@ class Run:
         steps = self._queue.next_step
         self._queue = PointQueue(QUEUE_BYTES, BATCH_POINTS)
         self._queue.next_step = steps
+        self._changes = Changes()
 
     # --- What log() leaves to others ----------------------------------------------------------
 
@@ -270,7 +272,7 @@ class Run:
         if self._state == FORKED:
             self._start_sender()
         elif self._state == IMPOSSIBLE:
-            self._queue.dropped += len(values)
+            self._queue.dropped += len(values) if isinstance(values, Mapping) else 0
         elif self._state == FINISHED:
             self._notices.once("finished", "log() was called after finish(); that is not recorded")
         return self._is_on
@@ -347,8 +349,8 @@ class Run:
     # --- Params and tags ----------------------------------------------------------------------
 
     def _send_changes(self, kind: str, values: dict[str, object]) -> None:
-        if values and (self._is_on or self._can_log({})):
-            self._sender.changes.add(kind, values)
+        if values and (self._state == ON or self._can_log({})):
+            self._changes.add(kind, values)
 
     def _checked(self, kind: str, values: object) -> Iterable[tuple[str, object]]:
         """Flattened values under allowed names; says so when it is no mapping."""

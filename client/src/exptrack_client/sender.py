@@ -57,20 +57,22 @@ class Sender:
         run_id: str,
         transport: Transport,
         queue: PointQueue,
+        changes: Changes,
         opening: Callable[[], dict] | None,
         resume: bool = False,
         on_open: Callable[[dict], None] = lambda run: None,
     ) -> None:
         """`opening` makes the body that creates the run; None when another process did."""
         self.queue = queue
-        self.changes = Changes()
+        self.changes = changes
         self.outbox = Outbox(queue)
         self.stop_requested = False
         self.trouble = ""  # why the last request failed; "" when it did not
         self.last_refusal = ""  # why points were refused, if any were
         self.opened = opening is None
         self.first_word = threading.Event()  # the server answered, or did not
-        self.done = threading.Event()
+        self.done = threading.Event()  # nothing more will be delivered
+        self.is_complete = False  # because all of it was
         self._run_path = f"runs/{run_id}/"
         self._transport = transport
         self._opening = opening
@@ -101,9 +103,8 @@ class Sender:
         self._ending = ending
         self.queue.wake.set()
 
-    def wait_until_done(self, patience: float) -> bool:
-        """Wait while there is progress, `patience` seconds without any at most; True when all
-        is delivered that can be."""
+    def wait_until_done(self, patience: float) -> None:
+        """Wait while there is progress, and at most `patience` seconds without any."""
         began = said_at = monotonic()
         while not self.done.wait(0.1) and self._thread.is_alive():
             now = monotonic()
@@ -113,7 +114,6 @@ class Sender:
                 said_at = now
                 cause = f" ({self.trouble})" if self.trouble else ""
                 say(f"{self.pending:,} points are still to be sent{cause}. Ctrl-C leaves them.")
-        return self.done.is_set()
 
     # --- The thread ---------------------------------------------------------------------------
 
@@ -150,6 +150,7 @@ class Sender:
         self._send_points(everything=due or ending is not None)
         if ending is not None:
             self._end(ending)
+            self.is_complete = True
             self.done.set()
 
     def _open(self) -> None:

@@ -1,0 +1,428 @@
+"""Every point arrives once, whatever the network and the server do in between."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import threading
+import time
+
+import exptrack_client as exptrack
+import pytest
+from exptrack_client import transport
+from exptrack_client.transport import is_gzipped, unpacked
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch):
+    """Waits as long as tests can afford; what is waited for stays the same."""
+    monkeypatch.setattr("exptrack_client.transport.FIRST_WAIT", 0.05)
+    monkeypatch.setattr("exptrack_client.sender.SEND_EVERY", 0.1)
+
+
+def batches(wire):
+    """The batches of points sent so far, repeats too, as bodies."""
+    bodies = [json.loads(unpacked(body)) for _, _, body in wire.sent()]
+    return [body for body in bodies if "metrics" in body]
+
+
+def until(condition, seconds=10.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to that in time"
+        time.sleep(0.01)
+
+
+def test_points_leave_within_a_second_without_finish(tracker):
+    with exptrack.init("digits") as run:
+        run.log({"loss": 1.0})
+        until(lambda: run.pending == 0, seconds=2)
+        assert tracker.points(run.id, "loss") == [(0, 1.0)]
+
+
+def test_a_batch_is_columns_gzipped_over_one_kept_connection(wire):
+    with exptrack.init("digits") as run:
+        for step in range(1000):
+            run.log({"loss": step / 7, "accuracy": step / 9})
+
+    (batch,) = batches(wire)
+    assert batch["seq"] == 1
+    assert batch["metrics"]["loss"]["steps"] == list(range(1000))
+    assert batch["metrics"]["accuracy"]["values"] == [step / 9 for step in range(1000)]
+    (_, headers, body), *_ = [sent for sent in wire.sent() if is_gzipped(sent[2])]
+    assert headers["Content-Encoding"] == "gzip"
+    assert len(body) < len(unpacked(body)) / 2
+
+
+def test_a_small_batch_is_not_gzipped(wire):
+    with exptrack.init("digits") as run:
+        run.log({"loss": 1.0})
+
+    ((_, headers, body),) = wire.sent()
+    assert "Content-Encoding" not in headers
+    assert not is_gzipped(body)
+
+
+def test_batches_hold_at_most_ten_thousand_points(wire, tracker):
+    with exptrack.init("digits") as run:
+        for step in range(12_500):
+            run.log({"a": step, "b": step})
+
+    sizes = [
+        sum(len(column["values"]) for column in batch["metrics"].values())
+        for batch in batches(wire)
+    ]
+    assert max(sizes) <= 10_000
+    assert sum(sizes) == 25_000
+    assert [step for step, _ in tracker.points(run.id, "a")] == list(range(12_500))
+
+
+def test_params_and_tags_never_travel_with_points(wire):
+    with exptrack.init("digits", params={"lr": 1}, tags={"a": "b"}) as run:
+        run.log({"loss": 1.0})
+
+    for _, _, body in wire.sent():
+        assert len(json.loads(unpacked(body)).keys() & {"metrics", "params", "tags"}) == 1
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        ["lose reply"],
+        ["lose reply", "lose reply", "lose request", "lose reply"],
+        [("after", 503), ("after", 500)],
+        [503, 503, 500, 502],
+        [429],
+        [("slow", 1.5)],
+    ],
+    ids=str,
+)
+def test_each_point_is_stored_once_although(wire, tracker, faults, monkeypatch):
+    with exptrack.init("digits") as run:
+        until(lambda: not run.pending)
+        wire.faults.extend(faults)
+        for step in range(50):
+            run.log({"loss": step})
+            time.sleep(0.01)
+        assert run.finish() == 0
+
+    assert not wire.faults
+    assert tracker.points(run.id, "loss") == [(step, step) for step in range(50)]
+    assert tracker.run(run.id)["status"] == "finished"
+
+
+def test_a_repeat_is_the_same_bytes(wire, tracker):
+    with exptrack.init("digits") as run:
+        wire.faults.extend(["lose reply", "lose reply"])
+        for step in range(500):
+            run.log({"loss": step / 3})
+        until(lambda: len(wire.sent()) >= 3)
+
+    bodies = [body for _, _, body in wire.sent()]
+    assert bodies[0] == bodies[1] == bodies[2]
+    assert len(tracker.points(run.id, "loss")) == 500
+
+
+def test_retry_after_is_respected(wire):
+    with exptrack.init("digits") as run:
+        wire.retry_after = "1"
+        wire.faults.append(429)
+        began = time.monotonic()
+        run.log({"loss": 1.0})
+        until(lambda: run.pending == 0)
+        assert 0.95 < time.monotonic() - began < 3
+
+
+def test_a_creation_whose_reply_is_lost_makes_one_run(wire, tracker):
+    wire.to = "runs/"
+    wire.faults.extend(["lose reply", ("after", 503)])
+    with exptrack.init("digits", params={"lr": 0.1}) as run:
+        run.log({"loss": 1.0})
+
+    assert [stored["id"] for stored in tracker.runs()] == [run.id]
+    assert tracker.run(run.id)["params"] == {"lr": 0.1}
+    assert tracker.points(run.id, "loss") == [(0, 1.0)]
+
+
+def test_a_finish_whose_reply_is_lost_ends_the_run(wire, tracker):
+    with exptrack.init("digits") as run:
+        wire.to = "finish/"
+        wire.faults.append("lose reply")
+        assert run.finish("failed") == 0
+
+    assert tracker.run(run.id)["status"] == "failed"
+
+
+def test_a_server_that_goes_away_and_comes_back_loses_nothing(tracker, capfd):
+    with exptrack.init("digits") as run:
+        for step in range(60):
+            run.log({"loss": step}, step=step)
+            time.sleep(0.02)
+            if step == 20:
+                tracker.server.kill()
+            if step == 50:
+                tracker.server.start()
+        assert run.finish() == 0
+
+    assert tracker.points(run.id, "loss") == [(step, step) for step in range(60)]
+
+
+def test_a_server_that_is_away_at_the_start_gets_the_run_later(tracker, capfd):
+    tracker.server.stop()
+    began = time.monotonic()
+    run = exptrack.init("digits", params={"lr": 0.1})
+    assert time.monotonic() - began < 1.5
+    run.log({"loss": 1.0})
+    tracker.server.start()
+
+    assert run.finish() == 0
+    assert tracker.run(run.id)["params"] == {"lr": 0.1}
+    assert tracker.points(run.id, "loss") == [(0, 1.0)]
+    said = capfd.readouterr().err
+    assert said.count("cannot be reached: Connection refused. Training goes on") == 1
+    assert "answers again" in said
+
+
+def test_finish_gives_up_on_a_server_that_stays_away_and_says_what_is_missing(tracker, capfd):
+    run = exptrack.init("digits")
+    tracker.server.stop()
+    for _ in range(1234):
+        run.log({"loss": 1.0})
+    began = time.monotonic()
+
+    assert run.finish(timeout=1) == 1234
+    assert time.monotonic() - began < 3
+    assert "1,234 points were not delivered" in capfd.readouterr().err
+    tracker.server.start()
+
+
+def test_a_dead_token_is_said_once_and_costs_nothing_but_the_record(tracker, monkeypatch, capfd):
+    began = time.monotonic()
+    with exptrack.init("digits", token="ext_" + "0" * 33) as run:
+        for _ in range(100):
+            run.log({"loss": 1.0})
+        assert run.finish() == 100
+    assert time.monotonic() - began < 3
+
+    said = capfd.readouterr().err
+    assert said.count("This token is unknown, expired or revoked. Training goes on") == 1
+    assert "100 points were not delivered: This token" in said
+    assert tracker.runs() == []
+
+
+def test_a_token_that_dies_and_is_replaced_loses_nothing(wire, tracker, monkeypatch):
+    monkeypatch.setattr("exptrack_client.sender.ASK_AGAIN_EVERY", 0.1)
+    with exptrack.init("digits") as run:
+        wire.faults.extend([401, 403])
+        run.log({"loss": 1.0})
+        until(lambda: run.pending == 0)
+
+    assert tracker.points(run.id, "loss") == [(0, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("127.0.0.1:8000", "begins with http"),
+        ("http://user:pass@127.0.0.1/", "holds a user name"),
+        ("http://127.0.0.1:port", "cannot be used"),
+        ("", "no token"),
+    ],
+)
+def test_an_address_or_token_that_cannot_be_used_is_said_and_training_goes_on(
+    monkeypatch, capfd, url, said
+):
+    monkeypatch.delenv("EXPTRACK_TOKEN", raising=False)
+    monkeypatch.delenv("EXPTRACK_URL", raising=False)
+    with exptrack.init("digits", url=url, token="ext_x" if url else None) as run:
+        run.log({"loss": 1.0})
+        run.params({"lr": 1})
+        assert run.finish() == 1
+
+    error = capfd.readouterr().err
+    assert said in error
+    assert "Training goes on" in error
+    assert "1 points were not delivered" in error
+
+
+def test_an_address_of_something_else_is_told_apart(wire, tracker, capfd):
+    with exptrack.init("digits", url=tracker.url + "/account") as run:
+        run.log({"loss": 1.0})
+        assert run.finish() == 1
+    assert "does not answer like ExpTrack" in capfd.readouterr().err
+
+    wire.plain_body, wire.to = True, "runs/"
+    wire.faults.extend([200, 200, 302, 302])
+    with exptrack.init("digits") as run:
+        run.log({"loss": 1.0})
+        assert run.finish() == 1
+    assert "Is EXPTRACK_URL right?" in capfd.readouterr().err
+
+
+def test_the_address_may_be_pasted_with_its_api_path(tracker):
+    with exptrack.init("digits", url=tracker.url + "/api/v1/") as run:
+        pass
+    assert tracker.run(run.id)["status"] == "finished"
+
+
+def test_a_gap_sends_the_client_back_to_the_batch_expected(tracker, wire, capfd):
+    from experiments.models import Writer
+
+    with exptrack.init("digits") as run:
+        for step in range(5):
+            run.log({"loss": step})
+            until(lambda: run.pending == 0)
+        # As after a restore: the server forgot the last three batches, points and marks.
+        Writer.objects.filter(run=run.id).update(seq=2)
+        run.log({"loss": 5})
+
+    seqs = [batch["seq"] for batch in batches(wire)]
+    assert seqs == [1, 2, 3, 4, 5, 6, 3, 4, 5, 6]
+    assert run.pending == 0
+    # This server did keep the points, so they are there twice: the resent batches were applied.
+    assert [step for step, _ in tracker.points(run.id, "loss")] == [0, 1, 2, 3, 4, 2, 3, 4, 5]
+
+
+def test_a_gap_that_goes_back_too_far_is_said_and_the_rest_goes_on(
+    tracker, wire, capfd, monkeypatch
+):
+    from experiments.models import Writer
+
+    monkeypatch.setattr("exptrack_client.outbox.HISTORY_BYTES", 0)
+    with exptrack.init("digits") as run:
+        for step in range(3):
+            run.log({"loss": step})
+            until(lambda: run.pending == 0)
+        Writer.objects.filter(run=run.id).delete()
+        run.log({"loss": 3})
+
+    assert [step for step, _ in tracker.points(run.id, "loss")] == [0, 1, 2, 3]
+    assert "no longer has 3 batches" in capfd.readouterr().err
+
+
+def test_a_writer_whose_number_another_took_goes_on_under_a_new_name(tracker, wire):
+    from experiments.models import Writer
+
+    with exptrack.init("digits") as run:
+        run.log({"loss": 0})
+        until(lambda: run.pending == 0)
+        Writer.objects.filter(run=run.id).update(seq=2, digest=b"another body")
+        run.log({"loss": 1})
+
+    assert tracker.points(run.id, "loss") == [(0, 0), (1, 1)]
+    assert len({batch["writer"] for batch in batches(wire)}) == 2
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_batch_that_is_too_large_for_something_between_is_split(tracker, wire, plain):
+    wire.plain_body = plain
+    with exptrack.init("digits") as run:
+        wire.faults.extend([413, 413])
+        for step in range(1000):
+            run.log({"loss": step})
+        assert run.finish() == 0
+
+    assert tracker.points(run.id, "loss") == [(step, step) for step in range(1000)]
+    assert len(batches(wire)) == 6  # 1000 and 500 refused, four of 250
+
+
+def test_a_refused_batch_costs_no_other(tracker, wire, capfd):
+    with exptrack.init("digits") as run:
+        run.log({"loss": 0})
+        until(lambda: run.pending == 0)
+        wire.faults.append(400)
+        run.log({"loss": 1})
+        until(lambda: not wire.faults and run.pending == 0)
+        run.log({"loss": 2})
+        assert run.finish() == 1
+
+    assert tracker.points(run.id, "loss") == [(0, 0), (2, 2)]
+    assert "1 points were not delivered: Fault 400." in capfd.readouterr().err
+
+
+def test_memory_is_bounded_and_what_did_not_fit_is_counted(tracker, capfd, monkeypatch):
+    monkeypatch.setattr("exptrack_client.run.QUEUE_BYTES", 100_000)
+    tracker.server.stop()
+    run = exptrack.init("digits")
+    for step in range(2000):
+        run.log({"loss": step})
+    assert run.dropped + run.pending == 2000
+    assert run.dropped > 1000
+    kept = run.pending
+    tracker.server.start()
+
+    assert run.finish() == run.dropped
+    assert tracker.points(run.id, "loss") == [(step, step) for step in range(kept)]
+    assert capfd.readouterr().err.count("too much waits") == 1
+
+
+def test_threads_log_into_one_run_without_loss(tracker):
+    with exptrack.init("digits") as run:
+
+        def work(name):
+            for step in range(2000):
+                run.log({name: step, "shared": step}, step=step)
+
+        threads = [threading.Thread(target=work, args=(f"t{n}",)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    for n in range(8):
+        assert tracker.points(run.id, f"t{n}") == [(step, step) for step in range(2000)]
+    assert tracker.summaries(run.id)["shared"]["count"] == 16_000
+
+
+def test_processes_log_into_one_run_without_loss_although_the_server_restarts(
+    tracker, start_script
+):
+    code = """
+import sys, time
+import exptrack_client as exptrack
+run = exptrack.init("digits", id=sys.argv[1])
+for step in range(300):
+    run.log({"loss": step, "rank" + sys.argv[2]: step}, step=step)
+    time.sleep(0.01)
+sys.exit(run.finish())
+"""
+    with exptrack.init("digits") as run:
+        ranks = [start_script(code, run.id, str(rank)) for rank in range(4)]
+        time.sleep(1.5)
+        tracker.server.kill()
+        time.sleep(0.3)
+        tracker.server.start()
+        for rank in ranks:
+            _, errors = rank.communicate(timeout=60)
+            assert rank.returncode == 0, errors
+
+    assert tracker.summaries(run.id)["loss"]["count"] == 1200
+    for rank in range(4):
+        assert tracker.points(run.id, f"rank{rank}") == [(step, step) for step in range(300)]
+
+
+def test_an_init_against_a_silent_address_does_not_hold_training_up(start_script, monkeypatch):
+    monkeypatch.setattr(transport, "ANSWER_SECONDS", 60)
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        code = """
+import time
+began = time.monotonic()
+import exptrack_client as exptrack
+run = exptrack.init("digits", url="http://127.0.0.1:PORT")
+for step in range(1000):
+    run.log({"loss": step})
+print(time.monotonic() - began)
+run.finish(timeout=0.5)
+print(time.monotonic() - began)
+""".replace("PORT", str(silent.getsockname()[1]))
+        process = start_script(code)
+        try:
+            output, errors = process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            pytest.fail("the script hangs")
+    trained, ended = map(float, output.split())
+    assert trained < 4
+    assert ended < 6
+    assert "1,000 points were not delivered" in errors
