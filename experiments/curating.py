@@ -13,6 +13,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import User
+from experiments.labels import checked_tags, write_tags
 from experiments.models import (
     Chunk,
     Collaborator,
@@ -28,15 +29,13 @@ from experiments.models import (
 )
 from experiments.recording import (
     bump,
-    checked_tags,
     note_new_run,
     save_under_unique_name,
     set_status,
-    write_tags,
 )
 from experiments.refusals import Conflict, checked
 from experiments.storing import lock_run
-from experiments.values import title
+from experiments.values import experiment_title, title
 
 RUNS_PURGED_AT_ONCE = 200
 
@@ -46,7 +45,7 @@ RUNS_PURGED_AT_ONCE = 200
 def update_experiment(*, user: User, experiment: Experiment, **changes: object) -> Experiment:
     """Change name, description, status, visibility or tags of one experiment."""
     if "name" in changes:
-        changes["name"] = checked(title, changes["name"], "name")
+        changes["name"] = checked(experiment_title, changes["name"], "name")
     if "tags" in changes:
         changes["tags"] = checked_tags(changes["tags"])
     for field, value in changes.items():
@@ -68,7 +67,7 @@ def restore_experiment(*, user: User, experiment: Experiment, name: str | None =
         return
     experiment.trashed_at = None
     if name is not None:
-        experiment.name = checked(title, name, "name")
+        experiment.name = checked(experiment_title, name, "name")
     save_under_unique_name(user, experiment, update_fields=["trashed_at", "name", "updated_at"])
 
 

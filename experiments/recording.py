@@ -20,10 +20,10 @@ from uuid_utils.compat import uuid7
 
 from accounts.models import User
 from experiments import access
-from experiments.models import Environment, Experiment, Param, Run, Tag
+from experiments.labels import checked_tags, prepare_params, write_params, write_tags
+from experiments.models import Environment, Experiment, Run
 from experiments.refusals import Conflict, Gone, Invalid, RepeatDiffers, SequenceGap, checked
 from experiments.storing import (
-    ROWS_PER_STATEMENT,
     Columns,
     add_points,
     compact_run,
@@ -31,14 +31,10 @@ from experiments.storing import (
     lock_run,
 )
 from experiments.values import (
-    PARAM_BYTES,
-    TEXT_HEAD_LENGTH,
-    InvalidValue,
-    ParamValue,
-    field_name,
-    param_value,
+    experiment_title,
     readable_name,
     title,
+    uuid_in,
 )
 
 SERIES_COMPACTED_ON_FINISH = 200
@@ -72,7 +68,7 @@ class Receipt:
 def resolve_experiment(*, user: User, name_or_id: str, create: bool = True) -> Experiment:
     """The living experiment meant by a text: an id, or a name: mine, else internal, else the
     single one shared with me; else, with `create`, a new internal one."""
-    if (experiment_id := as_uuid(name_or_id)) is not None:
+    if (experiment_id := uuid_in(name_or_id)) is not None:
         experiment = access.readable_experiment(user, experiment_id)
         if experiment.trashed_at is not None:
             raise Conflict("This experiment is in the trash. Restore it first.")
@@ -105,7 +101,7 @@ def create_experiment(
     if user.token is not None and user.token.experiment_id is not None:
         access.refuse("This token is bound to one experiment and cannot create another.")
     experiment = Experiment(
-        name=checked(title, name, "name"),
+        name=checked(experiment_title, name, "name"),
         description=description,
         visibility=visibility,
         owner=user,
@@ -200,7 +196,7 @@ def join_run(*, user: User, experiment: str, id: uuid.UUID, resume: bool) -> Run
 
 def names(name_or_id: str, experiment: Experiment) -> bool:
     """Whether a text given as experiment means this one."""
-    if (experiment_id := as_uuid(name_or_id)) is not None:
+    if (experiment_id := uuid_in(name_or_id)) is not None:
         return experiment_id == experiment.pk
     return unicodedata.normalize("NFC", name_or_id).strip() == experiment.name
 
@@ -378,103 +374,7 @@ def bump(run: Run, *fields: str) -> None:
     run.save(update_fields=[*fields, "revision"])
 
 
-# --- Params and tags -------------------------------------------------------------------------
-
-
-def prepare_params(params: Mapping[str, object]) -> dict[str, ParamValue]:
-    """Checked names and stored forms, or Invalid naming every fault."""
-    prepared, faults = {}, {}
-    for name, value in params.items():
-        try:
-            prepared[field_name(name)] = param_value(value)
-        except InvalidValue as error:
-            faults[f"params.{name}"] = [str(error)]
-    if faults:
-        raise Invalid("Some params cannot be stored.", faults)
-    return prepared
-
-
-def write_params(run: Run, params: Mapping[str, ParamValue]) -> None:
-    """Store params of a locked run. An equal value again is fine, a different one a Conflict."""
-    if not params:
-        return
-    known = dict(run.params.filter(name__in=params).values_list("name", "pk"))
-    stored = {param.name: param for param in Param.objects.filter(pk__in=known.values())}
-    differing = {
-        f"params.{name}": [f"It is {stored[name].text_head} already."]
-        for name, new in params.items()
-        if name in stored and not new.equals(stored[name].kind, stored[name].text)
-    }
-    if differing:
-        raise Conflict("A param keeps its first value; these differ from it.", differing)
-    Param.objects.bulk_create(
-        [
-            Param(
-                run=run,
-                experiment_id=run.experiment_id,
-                name=name,
-                value=new.value,
-                kind=new.kind,
-                text=new.text,
-                text_head=new.text_head,
-                number=new.number,
-            )
-            for name, new in params.items()
-            if name not in stored
-        ],
-        batch_size=ROWS_PER_STATEMENT,
-    )
-
-
-def checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Tags with checked names, or Invalid naming every fault."""
-    prepared, faults = {}, {}
-    for name, text in tags.items():
-        try:
-            if len(text.encode()) > PARAM_BYTES:
-                raise InvalidValue(f"A tag has at most {PARAM_BYTES // 1024} KiB.")
-            prepared[field_name(name)] = text
-        except InvalidValue as error:
-            faults[f"tags.{name}"] = [str(error)]
-    if faults:
-        raise Invalid("Some tags cannot be stored.", faults)
-    return prepared
-
-
-def write_tags(run: Run, tags: Mapping[str, str]) -> None:
-    """Set tags of a locked run, over what they were."""
-    if not tags:
-        return
-    known = dict(run.tags.filter(name__in=tags).values_list("name", "pk"))
-    rows = [
-        Tag(
-            id=known.get(name) or uuid7(),
-            run=run,
-            experiment_id=run.experiment_id,
-            name=name,
-            text=text,
-            text_head=text[:TEXT_HEAD_LENGTH],
-        )
-        for name, text in tags.items()
-    ]
-    Tag.objects.bulk_create(
-        rows,
-        batch_size=ROWS_PER_STATEMENT,
-        update_conflicts=True,
-        unique_fields=["pk"],
-        update_fields=["text", "text_head"],
-    )
-
-
 # --- Small things ----------------------------------------------------------------------------
-
-
-def as_uuid(text: str) -> uuid.UUID | None:
-    """The UUID a text is shaped like, in the form with hyphens or without, or None."""
-    try:
-        return uuid.UUID(text) if len(text) in (32, 36) else None
-    except ValueError:
-        return None
 
 
 def as_pk(stored: object) -> uuid.UUID:

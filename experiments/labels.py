@@ -1,0 +1,107 @@
+"""Params and tags of a run: checked, compared with what is stored, written.
+
+The write functions run inside the transaction of their caller, who holds the lock on the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from uuid_utils.compat import uuid7
+
+from experiments.models import Param, Run, Tag
+from experiments.refusals import Conflict, Invalid
+from experiments.storing import ROWS_PER_STATEMENT
+from experiments.values import (
+    PARAM_BYTES,
+    TEXT_HEAD_LENGTH,
+    InvalidValue,
+    ParamValue,
+    field_name,
+    param_value,
+)
+
+
+def prepare_params(params: Mapping[str, object]) -> dict[str, ParamValue]:
+    """Checked names and stored forms, or Invalid naming every fault."""
+    prepared, faults = {}, {}
+    for name, value in params.items():
+        try:
+            prepared[field_name(name)] = param_value(value)
+        except InvalidValue as error:
+            faults[f"params.{name}"] = [str(error)]
+    if faults:
+        raise Invalid("Some params cannot be stored.", faults)
+    return prepared
+
+
+def write_params(run: Run, params: Mapping[str, ParamValue]) -> None:
+    """Store params of a locked run. An equal value again is fine, a different one a Conflict."""
+    if not params:
+        return
+    known = dict(run.params.filter(name__in=params).values_list("name", "pk"))
+    stored = {param.name: param for param in Param.objects.filter(pk__in=known.values())}
+    differing = {
+        f"params.{name}": [f"It is {stored[name].text_head} already."]
+        for name, new in params.items()
+        if name in stored and not new.equals(stored[name].kind, stored[name].text)
+    }
+    if differing:
+        raise Conflict("A param keeps its first value; these differ from it.", differing)
+    Param.objects.bulk_create(
+        [
+            Param(
+                run=run,
+                experiment_id=run.experiment_id,
+                name=name,
+                value=new.value,
+                kind=new.kind,
+                text=new.text,
+                text_head=new.text_head,
+                number=new.number,
+            )
+            for name, new in params.items()
+            if name not in stored
+        ],
+        batch_size=ROWS_PER_STATEMENT,
+    )
+
+
+def checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags with checked names, or Invalid naming every fault."""
+    prepared, faults = {}, {}
+    for name, text in tags.items():
+        try:
+            if len(text.encode()) > PARAM_BYTES:
+                raise InvalidValue(f"A tag has at most {PARAM_BYTES // 1024} KiB.")
+            prepared[field_name(name)] = text
+        except InvalidValue as error:
+            faults[f"tags.{name}"] = [str(error)]
+    if faults:
+        raise Invalid("Some tags cannot be stored.", faults)
+    return prepared
+
+
+def write_tags(run: Run, tags: Mapping[str, str]) -> None:
+    """Set tags of a locked run, over what they were."""
+    if not tags:
+        return
+    known = dict(run.tags.filter(name__in=tags).values_list("name", "pk"))
+    rows = [
+        Tag(
+            id=known.get(name) or uuid7(),
+            run=run,
+            experiment_id=run.experiment_id,
+            name=name,
+            text=text,
+            text_head=text[:TEXT_HEAD_LENGTH],
+        )
+        for name, text in tags.items()
+    ]
+    Tag.objects.bulk_create(
+        rows,
+        batch_size=ROWS_PER_STATEMENT,
+        update_conflicts=True,
+        unique_fields=["pk"],
+        update_fields=["text", "text_head"],
+    )
