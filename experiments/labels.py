@@ -27,7 +27,7 @@ def prepare_params(params: Mapping[str, object]) -> dict[str, ParamValue]:
     prepared, faults = {}, {}
     for name, value in params.items():
         try:
-            prepared[field_name(name)] = param_value(value)
+            put_once(prepared, field_name(name), param_value(value))
         except InvalidValue as error:
             faults[f"params.{name}"] = [str(error)]
     if faults:
@@ -74,12 +74,19 @@ def checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
         try:
             if len(text.encode()) > PARAM_BYTES:
                 raise InvalidValue(f"A tag has at most {PARAM_BYTES // 1024} KiB.")
-            prepared[field_name(name)] = text
+            put_once(prepared, field_name(name), text)
         except InvalidValue as error:
             faults[f"tags.{name}"] = [str(error)]
     if faults:
         raise Invalid("Some tags cannot be stored.", faults)
     return prepared
+
+
+def put_once(prepared: dict, name: str, value: object) -> None:
+    """Add under a checked name, or InvalidValue where two names are one in NFC."""
+    if name in prepared:
+        raise InvalidValue("This name equals another one when normalized (NFC).")
+    prepared[name] = value
 
 
 def write_tags(run: Run, tags: Mapping[str, str]) -> None:

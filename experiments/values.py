@@ -7,6 +7,7 @@ import math
 import random
 import re
 import unicodedata
+import uuid
 from dataclasses import dataclass
 
 NAME_LENGTH = 250
@@ -15,6 +16,7 @@ TEXT_HEAD_LENGTH = 200
 
 # Letters and digits of any script, and _ - . / : space, not at the ends.
 FIELD_NAME = re.compile(r"[\w\-./:]([\w\-./: ]*[\w\-./:])?")
+UUID_FORM = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}", re.I)
 # Direction overrides can make one name look like another.
 BIDI_CONTROLS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -74,6 +76,21 @@ def printable(text: str, what: str) -> str:
     if any(char in BIDI_CONTROLS or unicodedata.category(char) == "Cc" for char in text):
         raise InvalidValue(f"{what} cannot hold control characters or direction overrides.")
     return text
+
+
+def experiment_title(text: str) -> str:
+    """An experiment's name: a title that is not shaped like an id, which would always be taken
+    for one."""
+    name = title(text)
+    if uuid_in(name) is not None:
+        raise InvalidValue("A name cannot have the form of a UUID: that is taken for an id.")
+    return name
+
+
+def uuid_in(text: str) -> uuid.UUID | None:
+    """The UUID a text is shaped like, in the form with hyphens or without, or None. (The type's
+    own constructor takes braces, underscores and `urn:` too.)"""
+    return uuid.UUID(text) if UUID_FORM.fullmatch(text) else None
 
 
 def param_value(value: object) -> ParamValue:
