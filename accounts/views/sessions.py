@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+import structlog
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpResponse
 from django.utils.decorators import method_decorator
 
 from accounts.forms import SignInForm
+
+log = structlog.get_logger(__name__)
 
 
 class SignIn(LoginView):
@@ -24,7 +27,12 @@ class SignIn(LoginView):
         target = super().get_redirect_url()
         return "" if urlsplit(target).path == self.request.path else target
 
+    def form_valid(self, form: SignInForm) -> HttpResponse:
+        log.info("signed_in", user=form.get_user().username)
+        return super().form_valid(form)
+
     def form_invalid(self, form: SignInForm) -> HttpResponse:
+        log.warning("sign_in_refused")  # no name: people type passwords there
         return self.render_to_response(self.get_context_data(form=form), status=422)
 
 

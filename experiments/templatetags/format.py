@@ -21,6 +21,8 @@ SIGNIFICANT_DIGITS = 4
 SMALLEST_PLAIN, GREATEST_PLAIN = 1e-4, 1e6
 GREATEST_EXACT_INTEGER = 10**15
 COUNTED_UP_TO = 10_000
+PAST_ELEMENT = '<time datetime="{}" title="{}" data-ago>{}</time>'
+FUTURE_ELEMENT = '<time datetime="{}" title="{}">{}</time>'
 
 STATUSES = ("running", "queued", "finished", "failed", "killed", "lost")
 # A status with one run among thousands must still be seen in the bar, in hundredths of it.
@@ -115,13 +117,9 @@ def ago(moment: datetime | None) -> str:
     """
     if moment is None:
         return NOTHING
-    return format_html(
-        '<time datetime="{}" title="{}"{}>{}</time>',
-        moment.astimezone(UTC).isoformat(),
-        exact(moment),
-        format_html(" data-ago") if moment <= timezone.now() else "",
-        from_now(moment),
-    )
+    element = PAST_ELEMENT if moment <= timezone.now() else FUTURE_ELEMENT
+    stamp = moment.astimezone(UTC).isoformat()
+    return format_html(element, stamp, exact(moment), from_now(moment))
 
 
 def from_now(moment: datetime) -> str:

@@ -1,0 +1,183 @@
+"""Tags of the runs table: cells whose numbers stand under one another, and steady colours."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from dataclasses import dataclass
+
+from django import template
+from django.template.loader import get_template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from experiments.fields import Field
+from experiments.models import Metric, Param, Run, Tag
+from experiments.tables import RunTable, least_is_best
+from experiments.templatetags.format import NOTHING, ago, duration, number
+
+register = template.Library()
+
+RUN_COLOURS = 12
+# Up to here a param is shown as it was logged; a longer number is rounded.
+LONGEST_NUMBER_AS_LOGGED = 10
+MOST_PLACES = 8
+NUMERIC_ATTRIBUTES = ("duration",)
+MOMENTS = ("created", "started", "ended")
+
+
+@dataclass(slots=True)
+class Column:
+    """One column of a runs table as it is looked at: `places` is how many characters stand
+    behind the decimal point at most, `best` the value to mark."""
+
+    field: Field
+    numeric: bool
+    places: int
+    best: float | None
+
+    @property
+    def word(self) -> str:
+        """What names it in an address."""
+        return str(self.field)
+
+    @property
+    def label(self) -> str:
+        return self.field.label
+
+    @property
+    def sortable(self) -> bool:
+        return self.field.kind != "tag" and self.field.name != "id"
+
+    @property
+    def first(self) -> str:
+        """The direction that a first click sorts in: the best, the newest and the longest come
+        first."""
+        if self.field.kind == "metric":
+            return "" if least_is_best(self.field.name) else "desc"
+        return "desc" if self.field.name in (*MOMENTS, "duration") else ""
+
+
+def looked_at(table: RunTable) -> list[Column]:
+    """The columns of a table with all that depends on every row."""
+    return [column_of(table, field) for field in table.columns]
+
+
+def column_of(table: RunTable, field: Field) -> Column:
+    rows = [row for run in table.runs if (row := table.row(run, field.kind, field.name))] \
+        if field.kind != "attribute" else []
+    if field.kind == "metric":
+        texts = [metric_text(row, field) for row in rows]
+        return Column(field, True, places(texts), table.best(field))
+    if field.kind == "param" and rows and all(row.number is not None for row in rows):
+        return Column(field, True, places([param_text(row) for row in rows]), None)
+    return Column(field, field.name in NUMERIC_ATTRIBUTES, 0, None)
+
+
+def places(texts: list[str]) -> int:
+    """The most characters that any of these numbers has from its point on."""
+    return min(max((len(tail_of(text)) for text in texts), default=0), MOST_PLACES)
+
+
+def tail_of(text: str) -> str:
+    """A number's text from the point on: `.25`, `.2e-5`; nothing without one."""
+    _, point, tail = text.partition(".")
+    return point + tail
+
+
+def metric_value(metric: Metric, field: Field) -> float | int | None:
+    return metric.last_value if field.aggregate == "last" else getattr(metric, field.aggregate)
+
+
+def metric_text(metric: Metric, field: Field) -> str:
+    return number(metric_value(metric, field))
+
+
+def param_text(param: Param) -> str:
+    """A param's value, short: what was logged, a long number rounded."""
+    if param.number is None or len(param.text_head) <= LONGEST_NUMBER_AS_LOGGED:
+        return param.text_head
+    return number(param.number)
+
+
+@register.simple_tag
+def cell(table: RunTable, run: Run, column: Column) -> SafeString:
+    """The <td> of a run in a column."""
+    field = column.field
+    if field.kind == "attribute":
+        return attribute_cell(run, field.name)
+    row = table.row(run, field.kind, field.name)
+    if row is None:
+        return absent(column)
+    if field.kind == "metric":
+        value = metric_value(row, field)
+        if value is None:
+            return absent(column)
+        is_best = column.best is not None and value == column.best
+        return number_cell(number(value), repr(value), column.places, is_best)
+    if field.kind == "param" and column.numeric:
+        return number_cell(param_text(row), row.text_head, column.places, False)
+    return text_cell(row)
+
+
+def absent(column: Column) -> SafeString:
+    kind = " cell-number" if column.numeric else ""
+    return format_html('<td class="faint{}">{}</td>', kind, NOTHING)
+
+
+def number_cell(text: str, exact: str, width: int, is_best: bool) -> SafeString:
+    """A number, its point under the points of the column; exact on hover."""
+    tail = tail_of(text)
+    padded = format_html('<span class="places places-{}">{}</span>', width, tail) if width else ""
+    best = format_html("{}", best_mark()) if is_best else ""
+    return format_html(
+        '<td class="cell-number{}" title="{}">{}{}{}</td>',
+        " cell-best" if is_best else "",
+        exact,
+        best,
+        text.removesuffix(tail) if tail else text,
+        padded,
+    )
+
+
+def best_mark() -> SafeString:
+    """What says "best" beside the colour."""
+    icon = get_template("components/icon.html")
+    return icon.render({"name": "star", "label": "Best shown"})
+
+
+def text_cell(row: Param | Tag) -> SafeString:
+    """A text, cut by the column's width; what is known of it on hover."""
+    text = row.text_head
+    if isinstance(row, Tag) and not text:
+        return format_html('<td title="{}">✓</td>', "This tag is set, without a text.")
+    return format_html('<td class="cell-name" title="{}"><bdi>{}</bdi></td>', text, text)
+
+
+def attribute_cell(run: Run, name: str) -> SafeString:
+    """A run's own value."""
+    if name == "status":
+        return format_html("<td>{}</td>", status_badge(run.shown_status))
+    if name == "duration":
+        return format_html('<td class="cell-number">{}</td>', duration(run.duration))
+    if name in MOMENTS:
+        return format_html('<td class="number">{}</td>', ago(getattr(run, f"{name}_at")))
+    if name == "id":
+        return format_html("<td><code>{}</code></td>", run.pk)
+    text = run.owner.username if name == "owner" else run.experiment.name
+    return format_html('<td class="cell-name"><bdi>{}</bdi></td>', text)
+
+
+def status_badge(status: str) -> SafeString:
+    return get_template("components/status_badge.html").render({"status": status})
+
+
+@register.filter
+def run_colour(run_id: uuid.UUID) -> int:
+    """Which of the twelve colours of runs is this run's, wherever it is drawn."""
+    return run_id.int % RUN_COLOURS + 1
+
+
+@register.filter
+def is_finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
