@@ -253,7 +253,8 @@ class Token(models.Model):
 def by_secret_statement(using: str) -> tuple[str, list, list]:
     """The statement that every API request begins with, made once: composing it anew took the
     ORM longer than the rest of the authentication. With the columns of token and user, each as
-    the field's name and what turns a stored value into Python's."""
+    the field's name and what turns a stored value into Python's. Only names of our own models
+    are put into the text."""
     connection = connections[using]
     names, columns = [], []
     for model in (Token, User):
@@ -265,7 +266,7 @@ def by_secret_statement(using: str) -> tuple[str, list, list]:
             columns[-1].append((field.attname, column, converters))
             names.append(f'"{model._meta.db_table}"."{field.column}"')
     sql = (
-        f"SELECT {', '.join(names)} FROM accounts_token "  # noqa: S608: names of our models
+        f"SELECT {', '.join(names)} FROM accounts_token "  # noqa: S608
         "JOIN accounts_user ON accounts_user.id = accounts_token.user_id "
         "WHERE accounts_token.digest = %s"
     )
