@@ -126,6 +126,13 @@ def unpack(data: bytes | memoryview) -> Points:
 CHECKSUM = struct.Struct("<I")  # before either format: CRC-32 of all that follows
 PCO_HEAD = struct.Struct("<III")  # points, bytes of the steps, bytes of the times
 
+# Steps and times grow steadily: to name their delta gives the bytes that pcodec's own search
+# finds, at 64 points in 84 instead of 232 ns a point. Values are left to the search, for 64
+# points at level 4 (losses of 4 decimals: 2.5 B and 300 ns a point; level 8: 2.5 B, 580 ns): a
+# small chunk is soon encoded anew. A large one stays, and level 6 pays: 65,536 points of a
+# cosine schedule take 0.92 B a point (level 4: 1.42, 8: 0.80), of losses 1.57 (1.61, 1.57), of
+# float32 losses 3.14 (3.24, 3.11), while level 8 needs up to 3 times as long (4,096 points: 57
+# and 144 ns a point).
 STEADY = DeltaSpec.try_consecutive(1)
 SMALL = ChunkConfig(compression_level=4)
 SMALL_STEADY = ChunkConfig(compression_level=4, delta_spec=STEADY)
@@ -181,7 +188,7 @@ def decompressed(data: memoryview, count: int, dtype: type) -> np.ndarray:
     column = np.empty(count, dtype)
     try:
         progress = simple_decompress_into(bytes(data), column)
-    except (RuntimeError, TypeError) as error:
+    except RuntimeError as error:
         raise ValueError(f"A column cannot be decompressed: {error}") from error
     if progress.n_processed != count or not progress.finished:
         raise ValueError(f"A column does not hold {count} numbers: the data is damaged.")
@@ -449,8 +456,7 @@ def bucket_starts(x: np.ndarray, buckets: int) -> np.ndarray:
     if buckets == 1:
         return np.zeros(1, np.int64)
     edges = edges_within(x[0], x[-1], buckets - 1)
-    starts = np.concatenate([[0, 1], np.maximum(np.searchsorted(x, edges), 1)])
-    return starts[starts < np.append(starts[1:], len(x))]
+    return np.unique(np.concatenate([[0, 1], np.searchsorted(x, edges)]))
 
 
 def edges_within(low: np.number, high: np.number, widths: int) -> np.ndarray:
@@ -467,9 +473,7 @@ def edges_within(low: np.number, high: np.number, widths: int) -> np.ndarray:
         return (offsets + np.uint64(int(low) % 2**64)).view(np.int64)
     low, high = max(float(low), -LARGEST_FLOAT), min(float(high), LARGEST_FLOAT)
     share = parts / widths
-    with np.errstate(over="ignore"):
-        edges = np.clip(low * (1 - share) + high * share, low, high)
-    return np.maximum.accumulate(edges) if widths > 1 else edges
+    return np.clip(low * (1 - share) + high * share, low, high)
 
 
 def smooth(values: np.ndarray, weight: float) -> np.ndarray:

@@ -334,6 +334,8 @@ def test_a_summary_says_what_a_series_holds():
 @given(tied_points | wide_points, st.lists(st.integers(0, 80), max_size=6))
 @example([(0, 0, NAN), (0, 0, -INF), (0, 0, 1.0), (0, 0, INF)], [1, 2, 3])
 @example([(0, 0, INF), (0, 0, 1.0), (0, 0, -INF), (0, 0, NAN)], [1, 2, 3])
+@example([(0, 0, NAN), (0, 0, -INF)], [1])
+@example([(0, 0, -INF), (0, 0, NAN)], [1])
 @example([(0, 0, -0.0), (0, 0, 0.0)], [1])
 @example([(0, 0, -0.0)], [])
 def test_a_summary_does_not_depend_on_the_split_into_batches(rows, cuts):
@@ -486,7 +488,8 @@ def rows_of_buckets(thinned):
     return list(zip(*columns, strict=True))
 
 
-sorted_integers = st.lists(int64s | st.integers(0, 40), min_size=1, max_size=120).map(sorted)
+places = int64s | st.integers(0, 40) | st.integers(GREATEST - 40, GREATEST)
+sorted_integers = st.lists(places, min_size=1, max_size=120).map(sorted)
 
 
 @quick
@@ -512,8 +515,9 @@ def test_every_bucket_keeps_its_least_and_greatest_value_and_counts_the_rest(x, 
     st.integers(1, 30),
     st.data(),
 )
-@example([-1.7e308, 1.7e308, 1.7e308], 2, None)
-@example([1.7976931348623157e308] * 5, 4, None)
+@example([0.1] * 7, 6, None)
+@example([1.7976931348623157e308] * 7, 6, None)
+@example([1.0] * 10 + [1.0 + 2**-52] * 10, 14, None)
 @example([-INF, 0.0, 1.0, INF], 3, None)
 @example([-5e-324, 0.0, 5e-324], 2, None)
 def test_real_x_of_any_size_loses_no_point(x, buckets, data):
@@ -540,6 +544,13 @@ def test_real_x_falls_into_the_buckets_of_the_same_whole_x(x, buckets):
     y = np.arange(len(x), dtype=np.float64)
     whole, real = downsample(np.array(x), y, buckets), downsample(np.array(x, "f8"), y, buckets)
     assert rows_of_buckets(whole) == rows_of_buckets(real)
+
+
+def test_real_x_of_a_range_past_the_largest_double_is_cut_in_the_middle():
+    x = np.array([-1.7e308, -1e308, -1.0, 1.0, 1.7e308])
+    thinned = downsample(x, np.arange(5.0), 3)
+    assert thinned.index.tolist() == [0, 2, 4]
+    assert thinned.lo.tolist() == [0, 1, 3]
 
 
 def test_a_curve_as_long_as_the_buckets_comes_as_it_is():
