@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
@@ -95,14 +96,12 @@ class GunicornServer:
 @pytest.fixture(scope="session")
 def static_files() -> None:
     """The collected, hashed static files in STATIC_ROOT, as a real server needs them."""
-    manifest = settings.STATIC_ROOT / "staticfiles.json"
-    if not manifest.exists():
-        subprocess.run(
-            [sys.executable, "manage.py", "collectstatic", "--no-input"],
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-        )
+    with (settings.DATA_DIR / "collecting").open("w") as file:
+        # The workers of pytest-xdist share the folder: the first one collects for all.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if not (settings.STATIC_ROOT / "staticfiles.json").exists():
+            command = [sys.executable, "manage.py", "collectstatic", "--no-input"]
+            subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
 
 
 def database_url_of_tests() -> str:
