@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 
 from django.core.exceptions import ValidationError
-from django.http import Http404, QueryDict
+from django.http import Http404, HttpRequest, QueryDict, StreamingHttpResponse
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
@@ -15,15 +17,35 @@ from rest_framework.views import APIView
 from experiments.api.errors import ValidationFailed
 from experiments.api.renderers import StrictJSONRenderer
 from experiments.paging import CURSOR_PARAMETER, Segment, paginate
+from experiments.values import uuid_in
 
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
+PAGING = ("limit", CURSOR_PARAMETER)
 
 
 class ApiView(APIView):
-    """An endpoint. `log_scope_methods` are those a token of scope `log` may use."""
+    """An endpoint. `log_scope_methods` are those a token of scope `log` may use; where
+    `reads_query` is on, GET checks the query's parameters itself, else there may be none."""
 
     http_method_names = ["get", "post", "put", "patch", "delete", "head"]
     log_scope_methods: tuple[str, ...] = ()
+    reads_query = False
+
+    def initialize_request(self, request: HttpRequest, *args: object, **options: object) -> Request:
+        # Django would decode the query by the charset of the Content-Type, whatever that names.
+        request.encoding = "utf-8"
+        return super().initialize_request(request, *args, **options)
+
+    def initial(self, request: Request, *args: object, **options: object) -> None:
+        """Who asks, whether they may, and whether a database could look for what they name."""
+        super().initial(request, *args, **options)
+        if "\0" in request.path:
+            raise Http404("There is nothing with this name.")
+        for name, values in request.query_params.lists():
+            if "\0" in name or any("\0" in value for value in values):
+                raise ValidationFailed("The query cannot hold the character NUL (%00).")
+        if not (self.reads_query and request.method in SAFE_METHODS):
+            check_parameters(request.query_params, ())
 
 
 class CsvView(ApiView):
@@ -43,22 +65,32 @@ def checked_input(serializer_class: type[Serializer], data: object, **options: o
 
 def path_id(text: str) -> uuid.UUID:
     """An id from a path; an ill-formed one is simply not there."""
-    try:
-        return uuid.UUID(text)
-    except ValueError as error:
-        raise Http404("There is nothing with this id.") from error
+    found = uuid_in(text)
+    if found is None:
+        raise Http404("There is nothing with this id.")
+    return found
 
 
-def filtered(filterset_class: type, request: Request, rows: object, others: Sequence[str]) -> tuple:
-    """The rows a FilterSet leaves, and the FilterSet; unknown parameters and values it cannot
-    use are a 400 that names them."""
-    known = {*filterset_class.base_filters, *others, "limit", CURSOR_PARAMETER}
-    unknown = [name for name in request.query_params if name not in known]
+def check_parameters(query: QueryDict, known: Iterable[str]) -> None:
+    """Refuse parameters that nobody reads, and values of which only the last would be."""
+    known = sorted(known)
+    unknown = [name for name in query if name not in known]
     if unknown:
         raise ValidationFailed(
             "The query has unknown parameters.",
-            {name: [f"Known are {', '.join(sorted(known))}."] for name in unknown},
+            {name: [f"Known are {', '.join(known) or 'none'}."] for name in unknown},
         )
+    repeated = [name for name, values in query.lists() if len(values) > 1]
+    if repeated:
+        raise ValidationFailed(
+            "The query repeats a parameter.", {name: ["Give it once."] for name in repeated}
+        )
+
+
+def filtered(filterset_class: type, request: Request, rows: object, others: Sequence[str]) -> tuple:
+    """The rows a FilterSet leaves, and the FilterSet; parameters that neither it nor `others`
+    names, and values it cannot use, are a 400 that names them."""
+    check_parameters(request.query_params, {*filterset_class.base_filters, *others})
     filterset = filterset_class(request.query_params, rows, request=request)
     if not filterset.is_valid():
         raise ValidationFailed(
@@ -88,8 +120,11 @@ def page_response(
     shape: Callable[[list], list[dict]],
 ) -> Response:
     """One page of a keyset-paginated list, with links to its neighbours."""
-    query = request.query_params
-    page = paginate(segments, descending=descending, limit=limit_of(query), query=query)
+    limit = limit_of(request.query_params)
+    # Two lists may have the same parameters: the path keeps their cursors apart.
+    bound = request.query_params.copy()
+    bound["path"] = request.path
+    page = paginate(segments, descending=descending, limit=limit, query=bound)
     return Response(
         {
             "next": link(request, page.next),
@@ -106,3 +141,12 @@ def link(request: Request, cursor: str | None) -> str | None:
     query = request.query_params.copy()
     query[CURSOR_PARAMETER] = cursor
     return request.build_absolute_uri(f"{request.path}?{query.urlencode()}")
+
+
+def csv_response(lines: Iterator[str], filename: str) -> StreamingHttpResponse:
+    """Lines streamed as a CSV file. The first is made before the answer begins, so that what
+    fails at once still has its status."""
+    started = chain([next(lines)], lines)
+    response = StreamingHttpResponse(started, content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{filename}"'
+    return response

@@ -8,9 +8,15 @@ from __future__ import annotations
 import math
 
 import structlog
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import (
+    BadRequest,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+)
 from django.db import DatabaseError, InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, JsonResponse
+from django.http import Http404, HttpRequest, JsonResponse, UnreadablePostError
+from django.urls import Resolver404, resolve
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
@@ -45,6 +51,9 @@ REFUSALS = {
     refusals.Gone: (404, "not_found"),
 }
 RETRY_AFTER_SECONDS = 2
+# An error repeats what was sent, but never all of 16 MiB.
+MAX_DETAILS = 100
+MAX_DETAIL_KEY, MAX_DETAIL_TEXT = 400, 1_000
 # What the databases say when there is no room: PostgreSQL's class 53, SQLite's SQLITE_FULL.
 DISK_FULL = ("53100", "database or disk is full")
 
@@ -109,6 +118,10 @@ def described(exception: Exception) -> tuple[str, int, str, dict]:
         return "permission_denied", 403, str(exception) or "You may not do this.", {}
     if isinstance(exception, RequestDataTooBig):
         return "payload_too_large", 413, PayloadTooLarge.default_detail, {}
+    if isinstance(exception, SuspiciousOperation | BadRequest):
+        return "validation_error", 400, "The request cannot be used.", {}
+    if isinstance(exception, UnreadablePostError):
+        return "validation_error", 400, "The body ended too early.", {}
     if isinstance(exception, DatabaseError) and any(
         mark in f"{getattr(exception.__cause__, 'sqlstate', '')} {exception}" for mark in DISK_FULL
     ):
@@ -141,9 +154,19 @@ def body(code: str, message: str, details: dict, request: HttpRequest) -> dict:
         "error": {
             "code": code,
             "message": message,
-            "details": details,
+            "details": bounded(details),
             "request_id": getattr(request, "id", ""),
         }
+    }
+
+
+def bounded(details: dict) -> dict:
+    """Details cut to a size that a person could still read."""
+    return {
+        name[:MAX_DETAIL_KEY]: [sentence[:MAX_DETAIL_TEXT] for sentence in found[:MAX_DETAILS]]
+        if isinstance(found, list)
+        else found
+        for name, found in list(details.items())[:MAX_DETAILS]
     }
 
 
@@ -155,7 +178,15 @@ def error_response(request: HttpRequest, status_code: int, message: str) -> Json
 def unknown_path(request: HttpRequest, path: str = "") -> JsonResponse:
     """404 for everything under /api/ that is no endpoint; never a redirect, which would turn a
     POST into a GET and lose its data."""
-    if not request.path.endswith("/"):
-        hint = f"There is nothing at {request.path[:200]}. Paths end with a slash: {{}}/"
-        return error_response(request, 404, hint.format(request.path[:200]))
-    return error_response(request, 404, f"There is nothing at {request.path[:200]}.")
+    message = f"There is nothing at {request.path[:200]}."
+    if is_endpoint(f"{request.path}/"):
+        message = f"{message} Paths end with a slash: {request.path[:200]}/"
+    return error_response(request, 404, message)
+
+
+def is_endpoint(path: str) -> bool:
+    """Whether a path leads anywhere but to `unknown_path`."""
+    try:
+        return resolve(path).func is not unknown_path
+    except Resolver404:
+        return False

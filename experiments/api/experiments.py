@@ -10,7 +10,14 @@ from rest_framework.response import Response
 from accounts.models import User
 from experiments import access, curating, querysets, recording
 from experiments.api import serializers, shapes
-from experiments.api.base import ApiView, checked_input, filtered, page_response, path_id
+from experiments.api.base import (
+    PAGING,
+    ApiView,
+    checked_input,
+    filtered,
+    page_response,
+    path_id,
+)
 from experiments.api.errors import ValidationFailed
 from experiments.filters import ExperimentFilter
 from experiments.models import Experiment
@@ -46,9 +53,11 @@ def ordering_of(request: Request) -> str:
 class ExperimentList(ApiView):
     """All experiments one may see, and new ones."""
 
+    reads_query = True
+
     def get(self, request: Request) -> Response:
         rows: QuerySet = Experiment.objects.visible_to(request.user).alive().for_list()
-        rows, _ = filtered(ExperimentFilter, request, rows, ["ordering"])
+        rows, _ = filtered(ExperimentFilter, request, rows, ["ordering", *PAGING])
         segments, descending = rows.segments(ordering_of(request))
         return page_response(request, segments, descending, lambda found: described(request, found))
 
@@ -109,7 +118,8 @@ class CollaboratorList(ApiView):
     def post(self, request: Request, pk: str) -> Response:
         experiment = access.writable_experiment(request.user, path_id(pk))
         fields = checked_input(serializers.CollaboratorIn, request.data)
-        user = User.objects.filter(username=fields["user"], is_active=True).first()
+        username = User.normalize_username(fields["user"])
+        user = User.objects.filter(username=username, is_active=True).first()
         if user is None or user.pk == experiment.owner_id:
             message = "There is no such user." if user is None else "The owner is in already."
             raise ValidationFailed("This person cannot be added.", {"user": [message]})
@@ -122,6 +132,7 @@ class CollaboratorDetail(ApiView):
 
     def delete(self, request: Request, pk: str, username: str) -> Response:
         experiment = access.writable_experiment(request.user, path_id(pk))
+        username = User.normalize_username(username)
         user = User.objects.filter(username=username).first()
         if user is None or not curating.unshare_experiment(experiment=experiment, user=user):
             raise Http404("This person is no collaborator of the experiment.")
@@ -130,6 +141,8 @@ class CollaboratorDetail(ApiView):
 
 class ExperimentSummary(ApiView):
     """What came out of the runs one may see."""
+
+    reads_query = True
 
     def get(self, request: Request, pk: str) -> Response:
         experiment = access.readable_experiment(request.user, path_id(pk))

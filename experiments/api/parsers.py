@@ -15,6 +15,7 @@ import numpy as np
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest
+from django.utils.http import parse_header_parameters
 from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 
@@ -27,6 +28,7 @@ INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 # JSON of real points unpacks to 3 to 20 times its size; beyond the first MiB more is a bomb.
 GZIP_FREE_BYTES = 1024 * 1024
 GZIP_MAX_RATIO = 100
+EMPTY_BODY = "The body is empty."
 TOKENS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
@@ -59,6 +61,13 @@ def read_body(request: HttpRequest) -> bytes:
     )
 
 
+def check_charset(media_type: str) -> None:
+    """Refuse a body in another charset than UTF-8, before a byte of it is read."""
+    charset = parse_header_parameters(media_type)[1].get("charset", "utf-8")
+    if charset.lower() not in ("utf-8", "utf8", "us-ascii"):
+        raise UnsupportedMediaType(media_type, "JSON is read as UTF-8 only.")
+
+
 def gunzip(packed: bytes, limit: int) -> bytes:
     """One gzip member, unpacked a step at a time up to `limit` bytes and a bounded ratio."""
     allowed = min(limit, max(GZIP_FREE_BYTES, len(packed) * GZIP_MAX_RATIO))
@@ -88,20 +97,25 @@ class StrictJSONParser(BaseParser):
     media_type = "application/json"
 
     def parse(self, stream: HttpRequest, media_type: str, parser_context: dict) -> object:
+        check_charset(media_type)
         body = read_body(stream)
         if not body:
             return {}
         value = decode(body)
         check_tree(value)
+        refuse_repeated_names(body, value)
         return value
 
 
 def decode(body: bytes, type: object = Any) -> Any:
-    """JSON as msgspec reads it, every failure as a 400 that says what is wrong."""
+    """JSON as msgspec reads it, every failure as a 400 that says what is wrong; only where a
+    `type` is given, JSON that is not of it is a msgspec.ValidationError."""
     try:
         return msgspec.json.decode(body, type=type)
-    except msgspec.ValidationError:
-        raise
+    except msgspec.ValidationError as error:
+        if type is not Any:
+            raise
+        raise ParseError(f"The body cannot be read: {error}.") from error
     except RecursionError as error:
         raise ParseError(f"The JSON is nested more than {MAX_DEPTH} deep.") from error
     except UnicodeDecodeError as error:
@@ -135,6 +149,26 @@ def check_tree(value: object) -> None:
                 waiting += [(key, depth) for key in item]
                 item = item.values()
             waiting += [(child, depth + 1) for child in item]
+
+
+def refuse_repeated_names(body: bytes, value: object) -> None:
+    """Refuse an object that has the same name twice: only the last would be kept, and the rest
+    lost. `value` is what the body reads as. Outside of texts a colon stands behind each name,
+    so a body with more of them than names and texts account for says something twice."""
+    colons = 0
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            colons += item.count(":")
+        elif isinstance(item, dict):
+            colons += len(item)
+            waiting += item
+            waiting += item.values()
+        elif isinstance(item, list):
+            waiting += item
+    if body.count(b":") > colons:
+        raise ParseError("A name stands twice in one object of the body.")
 
 
 # --- Batches of points -----------------------------------------------------------------------
@@ -177,6 +211,7 @@ class BatchParser(BaseParser):
     media_type = "application/json"
 
     def parse(self, stream: HttpRequest, media_type: str, parser_context: dict) -> tuple:
+        check_charset(media_type)
         body = read_body(stream)
         return decode_batch(body), body
 
@@ -184,11 +219,13 @@ class BatchParser(BaseParser):
 def decode_batch(body: bytes) -> BatchIn:
     """A batch within the limits, or an error that names the field."""
     if not body:
-        raise ParseError("The body is empty.")
+        raise ParseError(EMPTY_BODY)
     try:
         batch = decode(body, BatchIn)
     except msgspec.ValidationError as error:
         raise explained(body, error) from error
+    if may_repeat_names(body, batch):
+        refuse_repeated_names(body, decode(body))
     if batch.params:
         check_tree(batch.params)
     for text in (*batch.tags, *batch.tags.values(), batch.writer or ""):
@@ -200,6 +237,23 @@ def decode_batch(body: bytes) -> BatchIn:
             f"A request has at most {settings.MAX_NAMES_PER_REQUEST:,} names. Send several."
         )
     return batch
+
+
+def may_repeat_names(body: bytes, batch: BatchIn) -> bool:
+    """Whether a name may stand twice in one object of a batch: False means that none does that
+    could hide a point, param or tag. Counting every name in a list of points would cost a
+    quarter of what parsing it does, and two of one point's names hide nothing else."""
+    if isinstance(batch.metrics, list):
+        return bool(batch.params or batch.tags) or body.count(b'"metrics"') > 1
+    colons = len(batch.params) + len(batch.tags) + "".join(batch.metrics).count(":")
+    colons += sum(bool(getattr(batch, name)) for name in ("metrics", "params", "tags"))
+    colons += sum(getattr(batch, name) is not None for name in ("writer", "seq", "step"))
+    for value in batch.metrics.values():
+        if isinstance(value, ColumnsIn):
+            colons += 2 + (value.steps is not None) + (value.times is not None)
+        else:
+            colons += 1
+    return body.count(b":") > colons
 
 
 def explained(body: bytes, error: msgspec.ValidationError) -> ValidationFailed:

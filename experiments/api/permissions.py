@@ -25,6 +25,7 @@ class TokenScope(BasePermission):
             return True
         if user.token.scope == Token.Scope.LOG:
             self.message = "This token may only log to its owner's runs."
-            return request.method in getattr(view, "log_scope_methods", ())
+            method = "GET" if request.method == "HEAD" else request.method
+            return method in getattr(view, "log_scope_methods", ())
         self.message = "This token may only read."
         return request.method in SAFE_METHODS

@@ -6,22 +6,26 @@ import hashlib
 import uuid
 from collections.abc import Iterator
 
+import msgspec
 from django.http import Http404, StreamingHttpResponse
+from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from experiments import access, charts, comparing, reading, recording
 from experiments.api import serializers, shapes
-from experiments.api.base import ApiView, checked_input, path_id
+from experiments.api.base import ApiView, CsvView, checked_input, csv_response, path_id
 from experiments.api.errors import ValidationFailed
-from experiments.api.parsers import BatchIn, BatchParser, columns_of
-from experiments.api.renderers import StrictJSONRenderer
+from experiments.api.parsers import EMPTY_BODY, BatchIn, BatchParser, columns_of
 from experiments.models import WRITER_LENGTH, Metric, Run
 from experiments.tables import csv_line
 from experiments.values import InvalidValue, printable
-from experiments.wire import token
+from experiments.wire import encoded, token
 
 DEFAULT_HISTORY = 10_000
+# Of more, each metric comes with fewer points, and `next` says where to go on.
+MAX_ANSWER_POINTS = 500_000
+METRICS_AT_ONCE = 2_000
 IDEMPOTENCY_SEQ = 1
 INT64_MAX = 2**63 - 1
 
@@ -34,7 +38,9 @@ class RunLog(ApiView):
 
     def post(self, request: Request, pk: str) -> Response:
         run_id = path_id(pk)
-        batch, body = request.data if isinstance(request.data, tuple) else (BatchIn(), b"")
+        if not isinstance(request.data, tuple):
+            raise ParseError(EMPTY_BODY)
+        batch, body = request.data
         writer, seq = writer_of(request, batch)
         receipt = recording.append(
             user=request.user,
@@ -91,16 +97,27 @@ class RunMetrics(ApiView):
 
     def get(self, request: Request, pk: str) -> Response:
         run = access.readable_run(request.user, path_id(pk))
-        return Response({"results": [shapes.summary_json(metric) for metric in run.metrics.all()]})
+        return Response(
+            {"results": [written(shapes.summary_json(metric)) for metric in summaries(run)]}
+        )
 
 
-class RunHistory(ApiView):
+def summaries(run: Run) -> Iterator[Metric]:
+    """A run's metrics by name, a bounded number in memory at a time."""
+    last = ""
+    while True:
+        some = list(run.metrics.filter(name__gt=last).order_by("name")[:METRICS_AT_ONCE])
+        yield from some
+        if len(some) < METRICS_AT_ONCE:
+            return
+        last = some[-1].name
+
+
+class RunHistory(CsvView):
     """Exact points, in the order logged."""
 
+    reads_query = True
     log_scope_methods = ("GET",)
-
-    def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple:
-        return StrictJSONRenderer(), StrictJSONRenderer.media_type
 
     def get(self, request: Request, pk: str) -> Response | StreamingHttpResponse:
         run = access.readable_run(request.user, path_id(pk))
@@ -112,39 +129,38 @@ class RunHistory(ApiView):
             raise Http404(f"This run has no metric {unknown[0]!r}.")
         after = dict(zip(query["metric"], query["after"], strict=True))
         if query["format"] == "csv":
-            return csv_response(run, by_name, after, query.get("limit"))
-        limit = query.get("limit", DEFAULT_HISTORY)
+            lines = history_lines(by_name, after, query.get("limit"))
+            return csv_response(lines, f"history-{run.pk}.csv")
+        limit = min(query.get("limit", DEFAULT_HISTORY), MAX_ANSWER_POINTS // len(after))
         return Response(
             {"metrics": {name: piece(by_name[name], after[name], limit) for name in after}}
         )
 
 
-def piece(metric: Metric, after: int, limit: int) -> dict:
-    """Points of one series from a cursor on."""
+def piece(metric: Metric, after: int, limit: int) -> msgspec.Raw:
+    """Points of one series from a cursor on, written out: as text they take a third of the
+    memory."""
     steps, times, values = [], [], []
     for points in reading.blocks(metric, after, after + limit):
         steps += points.steps.tolist()
         times += points.times.tolist()
         values += points.values.tolist()
     end = after + len(steps)
-    return {
-        "count": metric.count,
-        "after": after,
-        "next": end if end < metric.count else None,
-        "steps": steps,
-        "times": times,
-        "values": values,
-    }
+    return written(
+        {
+            "count": metric.count,
+            "after": after,
+            "next": end if end < metric.count else None,
+            "steps": steps,
+            "times": times,
+            "values": values,
+        }
+    )
 
 
-def csv_response(
-    run: Run, metrics: dict[str, Metric], after: dict[str, int], limit: int | None
-) -> StreamingHttpResponse:
-    """The points as long CSV (metric, step, time, value), in constant memory."""
-    lines = history_lines(metrics, after, limit)
-    response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="history-{run.pk}.csv"'
-    return response
+def written(value: object) -> msgspec.Raw:
+    """A part of an answer as the JSON it will be."""
+    return msgspec.Raw(encoded(value))
 
 
 def history_lines(
@@ -168,6 +184,8 @@ def exact(value: float) -> str:
 
 class Series(ApiView):
     """Series of several runs, thinned out for a chart."""
+
+    reads_query = True
 
     def get(self, request: Request) -> Response:
         return Response({"series": asked_series(request.user, request.query_params)})
@@ -194,6 +212,8 @@ def visible_runs(user: object, ids: list[uuid.UUID]) -> list[Run]:
 
 class Compare(ApiView):
     """Runs side by side."""
+
+    reads_query = True
 
     def get(self, request: Request) -> Response:
         query = checked_input(serializers.CompareQuery, request.query_params)

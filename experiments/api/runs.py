@@ -10,37 +10,42 @@ from rest_framework.response import Response
 from experiments import access, curating, recording, tables
 from experiments.api import serializers, shapes
 from experiments.api.base import (
+    PAGING,
     ApiView,
     CsvView,
     checked_input,
+    csv_response,
     filtered,
     page_response,
     path_id,
 )
 from experiments.api.errors import ValidationFailed
 from experiments.fields import Ordering, parse_ordering
-from experiments.filters import ApiRunFilter
+from experiments.filters import ApiRunFilter, RunFilter
 from experiments.models import Environment, Experiment, Run
 from experiments.values import InvalidValue
 
 DEFAULT_ORDERING = "-started_at"
 
 
-def listed(request: Request, rows: QuerySet) -> tuple[QuerySet, Ordering, object]:
-    """The runs a request asks for, their ordering and the experiment it names, if any."""
+def listed(
+    request: Request, rows: QuerySet, filterset_class: type[RunFilter], *others: str
+) -> tuple[QuerySet, Ordering, RunFilter]:
+    """The runs a request asks for, their ordering, and the filters; `others` are the parameters
+    it may have besides."""
     if "q" in request.query_params:
         raise ValidationFailed(
             "The filter language is not available yet.",
             {"q": ["Use search, owner, status, tag and ordering for now."]},
         )
-    rows, filterset = filtered(ApiRunFilter, request, rows, ["ordering", "fields", "q"])
+    rows, filterset = filtered(filterset_class, request, rows, ["ordering", "fields", "q", *others])
     try:
         ordering = parse_ordering(request.query_params.get("ordering", DEFAULT_ORDERING))
     except InvalidValue as error:
         raise ValidationFailed(
             "The ordering cannot be used.", {"ordering": [str(error)]}
         ) from error
-    return rows, ordering, filterset.chosen_experiment()
+    return rows, ordering, filterset
 
 
 def columns_of(request: Request) -> list | None:
@@ -48,7 +53,10 @@ def columns_of(request: Request) -> list | None:
     if "fields" not in request.query_params:
         return None
     try:
-        return tables.parse_columns(request.query_params["fields"])
+        columns = tables.parse_columns(request.query_params["fields"])
+        if not columns:
+            raise InvalidValue("Name at least one, or leave the parameter out.")
+        return columns
     except InvalidValue as error:
         raise ValidationFailed("The fields cannot be used.", {"fields": [str(error)]}) from error
 
@@ -68,11 +76,13 @@ def detail(request: Request, run: Run) -> dict:
 class RunList(ApiView):
     """All runs one may see, and new ones."""
 
+    reads_query = True
     log_scope_methods = ("GET", "POST")
 
     def get(self, request: Request) -> Response:
         rows = Run.objects.visible_to(request.user).alive().for_table()
-        rows, ordering, experiment = listed(request, rows)
+        rows, ordering, filters = listed(request, rows, ApiRunFilter, *PAGING)
+        experiment = filters.chosen_experiment()
         columns = columns_of(request)
         segments = rows.segments(ordering, experiment and experiment.pk)
 
@@ -173,14 +183,26 @@ class RunFinish(ApiView):
 class RunCsv(CsvView):
     """The runs table as CSV."""
 
-    def get(self, request: Request, pk: str | None = None) -> StreamingHttpResponse:
+    reads_query = True
+
+    def get(self, request: Request) -> StreamingHttpResponse:
         rows = Run.objects.visible_to(request.user).alive().for_table()
-        if pk is not None:
-            experiment = access.readable_experiment(request.user, path_id(pk))
-            rows = rows.filter(experiment=experiment)
-        rows, ordering, named = listed(request, rows)
-        inside = path_id(pk) if pk is not None else named and named.pk
-        lines = tables.csv_of_runs(rows, ordering, inside, columns_of(request))
-        response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
-        response["Content-Disposition"] = 'attachment; filename="runs.csv"'
-        return response
+        rows, ordering, filters = listed(request, rows, ApiRunFilter)
+        experiment = filters.chosen_experiment()
+        lines = tables.csv_of_runs(
+            rows, ordering, experiment and experiment.pk, columns_of(request)
+        )
+        return csv_response(lines, "runs.csv")
+
+
+class ExperimentCsv(CsvView):
+    """The runs table of one experiment as CSV."""
+
+    reads_query = True
+
+    def get(self, request: Request, pk: str) -> StreamingHttpResponse:
+        experiment = access.readable_experiment(request.user, path_id(pk))
+        rows = Run.objects.visible_to(request.user).alive().for_table()
+        rows, ordering, _ = listed(request, rows.filter(experiment=experiment), RunFilter)
+        lines = tables.csv_of_runs(rows, ordering, experiment.pk, columns_of(request))
+        return csv_response(lines, "runs.csv")

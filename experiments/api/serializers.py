@@ -6,6 +6,9 @@ import re
 import uuid
 from datetime import UTC, datetime
 
+import msgspec
+from django.http import QueryDict
+from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -14,18 +17,30 @@ from rest_framework.exceptions import ValidationError
 from accounts.models import Token
 from experiments import charts
 from experiments.models import Collaborator, Experiment, Run
-from experiments.values import NAME_LENGTH, InvalidValue, field_name, printable
+from experiments.values import (
+    DECIMAL,
+    NAME_LENGTH,
+    InvalidValue,
+    field_name,
+    printable,
+    uuid_in,
+)
 
 LONG_TEXT = 1024 * 1024
 SHORT_TEXT = 64 * 1024
 MAX_HISTORY = 100_000
 MAX_HISTORY_METRICS = 200
 MAX_COMPARED = 100
-UUID_FORM = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[0-9a-fA-F]{32}")
+# Lists show a thousand experiments at once, with these whole.
+MAX_DESCRIPTION = 64 * 1024
+MAX_EXPERIMENT_TAGS, MAX_EXPERIMENT_TAG = 100, 1_000
+MAX_ENVIRONMENT_BYTES = 1024 * 1024
+WHOLE = re.compile(r"-?\d{1,20}", re.ASCII)
 
 
 class Strict(serializers.Serializer):
-    """A serializer that names every field it does not know."""
+    """A serializer that names every field it does not know, and every parameter of a query that
+    is given more often than it is read."""
 
     def to_internal_value(self, data: object) -> dict:
         if hasattr(data, "keys"):
@@ -35,7 +50,21 @@ class Strict(serializers.Serializer):
                 raise ValidationError(
                     {name: [f"Unknown field. Known are {known}."] for name in unknown}
                 )
+        if isinstance(data, QueryDict):
+            faults = self.query_faults(data)
+            if faults:
+                raise ValidationError(faults)
         return super().to_internal_value(data)
+
+    def query_faults(self, query: QueryDict) -> dict:
+        """What a form would let pass: an empty value, and one of several."""
+        faults = {}
+        for name, values in query.lists():
+            if "" in values:
+                faults[name] = ["Give it a value, or leave it out."]
+            elif len(values) > 1 and not isinstance(self.fields[name], serializers.ListField):
+                faults[name] = ["Give it once."]
+        return faults
 
 
 class Text(serializers.CharField):
@@ -59,13 +88,35 @@ class Boolean(serializers.BooleanField):
         return data
 
 
+class Integer(serializers.IntegerField):
+    """A whole number in a query, in ASCII digits."""
+
+    def to_internal_value(self, data: object) -> int:
+        if not isinstance(data, str) or not WHOLE.fullmatch(data):
+            raise ValidationError("A whole number is needed.")
+        return super().to_internal_value(data)
+
+
+class FiniteFloat(serializers.FloatField):
+    """A number in a query, with an end."""
+
+    def to_internal_value(self, data: object) -> float:
+        if not isinstance(data, str) or not DECIMAL.fullmatch(data):
+            raise ValidationError("A number is needed.")
+        number = float(data)
+        if number - number != 0:
+            raise ValidationError("A finite number is needed.")
+        return number
+
+
 class Uuid(serializers.UUIDField):
     """A UUID of any version, as text."""
 
     def to_internal_value(self, data: object) -> uuid.UUID:
-        if not isinstance(data, str) or not UUID_FORM.fullmatch(data):
+        found = uuid_in(data) if isinstance(data, str) else None
+        if found is None:
             raise ValidationError("This must be a UUID.")
-        return uuid.UUID(data)
+        return found
 
 
 class Moment(serializers.DateTimeField):
@@ -87,11 +138,19 @@ class TagMap(serializers.DictField):
     """Names and texts."""
 
     child = Text(allow_blank=True, max_length=SHORT_TEXT)
+    most = 10_000
 
     def to_internal_value(self, data: object) -> dict[str, str]:
-        if isinstance(data, dict) and len(data) > 10_000:
-            raise ValidationError("At most 10,000 names at once.")
+        if isinstance(data, dict) and len(data) > self.most:
+            raise ValidationError(f"At most {self.most:,} names at once.")
         return super().to_internal_value(data)
+
+
+class ExperimentTagMap(TagMap):
+    """An experiment's tags, which every list of experiments shows."""
+
+    child = Text(allow_blank=True, max_length=MAX_EXPERIMENT_TAG)
+    most = MAX_EXPERIMENT_TAGS
 
 
 @extend_schema_field(OpenApiTypes.OBJECT)
@@ -114,6 +173,16 @@ class ParamMap(JsonObject):
         return super().to_internal_value(data)
 
 
+class EnvironmentObject(JsonObject):
+    """Where a run ran. A comparison loads those of a hundred runs."""
+
+    def to_internal_value(self, data: object) -> dict:
+        value = super().to_internal_value(data)
+        if len(msgspec.json.encode(value)) > MAX_ENVIRONMENT_BYTES:
+            raise ValidationError(f"At most {MAX_ENVIRONMENT_BYTES // 1024:,} KiB of JSON.")
+        return value
+
+
 class FieldName(Text):
     """A metric's name, in NFC."""
 
@@ -126,8 +195,8 @@ class FieldName(Text):
 
 class ExperimentIn(Strict):
     name = Text(max_length=NAME_LENGTH)
-    description = Text(allow_blank=True, max_length=LONG_TEXT, required=False)
-    tags = TagMap(required=False)
+    description = Text(allow_blank=True, max_length=MAX_DESCRIPTION, required=False)
+    tags = ExperimentTagMap(required=False)
     visibility = serializers.ChoiceField(Experiment.Visibility.choices, required=False)
 
 
@@ -151,7 +220,7 @@ class RunIn(Strict):
     params = ParamMap(required=False)
     tags = TagMap(required=False)
     parent = Uuid(required=False, allow_null=True)
-    environment = JsonObject(required=False)
+    environment = EnvironmentObject(required=False)
     notes = Text(allow_blank=True, max_length=LONG_TEXT, required=False)
     started_at = Moment(required=False)
     resume = Boolean(required=False)
@@ -187,6 +256,11 @@ class TokenIn(Strict):
         except InvalidValue as error:
             raise ValidationError(str(error)) from error
 
+    def validate_expires_at(self, moment: datetime | None) -> datetime | None:
+        if moment is not None and moment <= timezone.now():
+            raise ValidationError("This lies in the past.")
+        return moment
+
 
 class SummaryQuery(Strict):
     metric = serializers.ListField(child=FieldName(), max_length=20, required=False)
@@ -194,11 +268,14 @@ class SummaryQuery(Strict):
 
 class HistoryQuery(Strict):
     metric = serializers.ListField(child=FieldName(), min_length=1, max_length=MAX_HISTORY_METRICS)
-    after = serializers.ListField(
-        child=serializers.IntegerField(min_value=0, max_value=2**63 - 1), required=False
-    )
-    limit = serializers.IntegerField(min_value=1, max_value=MAX_HISTORY, required=False)
+    after = serializers.ListField(child=Integer(min_value=0, max_value=2**63 - 1), required=False)
+    limit = Integer(min_value=1, max_value=MAX_HISTORY, required=False)
     format = serializers.ChoiceField(["json", "csv"], default="json")
+
+    def validate_metric(self, names: list[str]) -> list[str]:
+        if len(set(names)) < len(names):
+            raise ValidationError("Name each metric once.")
+        return names
 
     def validate(self, query: dict) -> dict:
         after = query.get("after") or [0]
@@ -208,25 +285,13 @@ class HistoryQuery(Strict):
         return query
 
 
-class FiniteFloat(serializers.FloatField):
-    """A number with an end."""
-
-    def to_internal_value(self, data: object) -> float:
-        number = super().to_internal_value(data)
-        if number - number != 0:
-            raise ValidationError("A finite number is needed.")
-        return number
-
-
 class SeriesQuery(Strict):
     run = serializers.ListField(child=Uuid(), min_length=1, max_length=charts.MAX_SERIES)
     metric = serializers.ListField(child=FieldName(), min_length=1, max_length=charts.MAX_SERIES)
     x = Text(max_length=NAME_LENGTH + 10, default="step")
     to = FiniteFloat(required=False)
-    buckets = serializers.IntegerField(
-        min_value=1, max_value=charts.MAX_BUCKETS, default=charts.DEFAULT_BUCKETS
-    )
-    smoothing = serializers.FloatField(min_value=0, max_value=0.999, default=0)
+    buckets = Integer(min_value=1, max_value=charts.MAX_BUCKETS, default=charts.DEFAULT_BUCKETS)
+    smoothing = FiniteFloat(min_value=0, max_value=0.999, default=0)
 
     def get_fields(self) -> dict:
         # `from` is a word of Python's, so it cannot stand among the attributes.

@@ -10,8 +10,12 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from accounts.models import Token, User
+from experiments.fields import Field, ends_like_aggregate
 from experiments.models import Collaborator, Experiment, Metric, Run
 from experiments.tables import RunTable
+
+# How a run's attributes are called in an answer, where it is not as in `fields`.
+KEYS = {"created": "created_at", "started": "started_at", "ended": "ended_at"}
 
 
 def rfc3339(moment: datetime | None) -> str | None:
@@ -56,9 +60,9 @@ def latest_run_json(run: Run) -> dict:
 
 
 def run_json(request: HttpRequest, run: Run, table: RunTable) -> dict:
-    """A run as lists show it: its columns are those of the table."""
+    """A run as lists show it; where the table's columns were chosen, its id and just those."""
     duration = run.duration
-    return {
+    shown = {
         "id": run.pk,
         "name": run.name,
         "experiment": {"id": run.experiment_id, "name": run.experiment.name},
@@ -78,19 +82,37 @@ def run_json(request: HttpRequest, run: Run, table: RunTable) -> dict:
         "truncated": run.pk in table.truncated,
         "url": page_url(request, "run-detail", run.pk),
     }
+    return only_asked(run, shown, table.columns) if table.columns else shown
+
+
+def only_asked(run: Run, shown: dict, columns: list[Field]) -> dict:
+    """What was asked for by name, and the id."""
+    shown["created_at"] = rfc3339(run.created_at)
+    asked = {"id"} | {
+        KEYS.get(column.name, column.name) if column.kind == "attribute" else f"{column.kind}s"
+        for column in columns
+    }
+    return {key: value for key, value in shown.items() if key in asked}
 
 
 def metric_values(run: Run, table: RunTable) -> dict:
     """By name the last value of each metric; of chosen columns the aggregate asked for, under
-    the name it was asked by."""
+    the name with `.min` and the like behind it."""
     columns = [column for column in table.columns if column.kind == "metric"]
     if not columns:
         return {name: metric.last_value for name, metric in table.metrics[run.pk].items()}
     return {
-        str(column).removeprefix("metrics."): value
+        metric_key(column): value
         for column in columns
         if (value := table.value(run, column)) is not None
     }
+
+
+def metric_key(column: Field) -> str:
+    """The name of a chosen metric in an answer; in backticks where the name itself ends like an
+    aggregate, so that no two are called alike."""
+    name = f"`{column.name}`" if ends_like_aggregate(column) else column.name
+    return name if column.aggregate == "last" else f"{name}.{column.aggregate}"
 
 
 def run_detail_json(request: HttpRequest, run: Run, table: RunTable, environment: dict) -> dict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db.models import QuerySet
 from django.http import Http404
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -21,11 +22,18 @@ class Me(ApiView):
         return Response(shapes.me_json(request.user))
 
 
+def own_tokens(user: User) -> QuerySet:
+    """The user's tokens; through one bound to an experiment, those bound to the same."""
+    found = Token.objects.for_account(user)
+    bound_to = user.token.experiment_id
+    return found if bound_to is None else found.filter(experiment_id=bound_to)
+
+
 class TokenList(ApiView):
     """One's own tokens."""
 
     def get(self, request: Request) -> Response:
-        found = Token.objects.for_account(request.user)
+        found = own_tokens(request.user)
         return Response({"results": [shapes.token_json(token) for token in found]})
 
     def post(self, request: Request) -> Response:
@@ -59,7 +67,7 @@ class TokenDetail(ApiView):
 
     def delete(self, request: Request, pk: str) -> Response:
         """Revoke it, with effect on the next request."""
-        token = Token.objects.for_account(request.user).filter(pk=path_id(pk)).first()
+        token = own_tokens(request.user).filter(pk=path_id(pk)).first()
         if token is None:
             raise Http404("You have no such token.")
         token.revoke()

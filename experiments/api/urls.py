@@ -12,7 +12,7 @@ experiment_urls = [
     path("experiments/<pk>/summary/", experiments.ExperimentSummary.as_view()),
     path("experiments/<pk>/collaborators/", experiments.CollaboratorList.as_view()),
     path("experiments/<pk>/collaborators/<username>/", experiments.CollaboratorDetail.as_view()),
-    path("experiments/<pk>/runs.csv", runs.RunCsv.as_view(), name="api-experiment-csv"),
+    path("experiments/<pk>/runs.csv", runs.ExperimentCsv.as_view(), name="api-experiment-csv"),
 ]
 
 run_urls = [
