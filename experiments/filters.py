@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import django_filters as filters
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from experiments.models import Experiment, Run
-from experiments.querysets import STATUSES
+from experiments.querysets import STATUSES, folded_contains
 
 LONGEST_TEXT = 250
+# How long ago runs may have started: days and words.
+AGES = {"1d": (1, "Last day"), "7d": (7, "Last 7 days"), "30d": (30, "Last 30 days")}
 
 
 def text_filter(**options: object) -> filters.CharFilter:
@@ -43,6 +48,15 @@ class ExperimentFilter(filters.FilterSet):
         return rows.tagged(tag, text)
 
 
+class NameFilter(filters.FilterSet):
+    """What narrows the metrics or params of a run."""
+
+    search = text_filter(method="filter_search", label="Part of the name")
+
+    def filter_search(self, rows: QuerySet, name: str, value: str) -> QuerySet:
+        return rows.filter(folded_contains("name", value))
+
+
 class RunFilter(filters.FilterSet):
     """What narrows the list of runs, until one needs the filter language."""
 
@@ -68,6 +82,17 @@ class RunFilter(filters.FilterSet):
 
     def filter_tag(self, rows: QuerySet, name: str, value: str) -> QuerySet:
         return rows.tagged(*split_tag(value))
+
+
+class RunTableFilter(RunFilter):
+    """As for the API, and by age: an address with a day in it would be wrong tomorrow."""
+
+    within = filters.ChoiceFilter(
+        method="filter_within", choices=[(text, words) for text, (_, words) in AGES.items()]
+    )
+
+    def filter_within(self, rows: QuerySet, name: str, value: str) -> QuerySet:
+        return rows.filter(started_at__gte=timezone.now() - timedelta(days=AGES[value][0]))
 
 
 class ApiRunFilter(RunFilter):

@@ -97,12 +97,13 @@ class ExperimentQuerySet(models.QuerySet):
     def named(self, name: str, user: User) -> Experiment | None:
         """Of the experiments of this name: mine, else the internal one, else the single one
         shared with me."""
-        candidates = list(self.filter(name=name).select_related("owner")[:20])
-        mine = [found for found in candidates if found.owner_id == user.pk]
-        internal = [found for found in candidates if found.visibility == "internal"]
-        private_first = sorted(mine, key=lambda found: found.visibility != "private")
-        if private_first or internal:
-            return (private_first or internal)[0]
+        own = Q(owner=user) | Q(visibility="internal")
+        candidates = list(self.filter(own, name=name).select_related("owner"))
+        candidates.sort(
+            key=lambda found: (found.owner_id != user.pk, found.visibility != "private")
+        )
+        if candidates:
+            return candidates[0]
         shared = self.shares().filter(user=user).values("experiment")
         others = list(self.filter(name=name, pk__in=shared).select_related("owner")[:2])
         return others[0] if len(others) == 1 else None
@@ -124,6 +125,12 @@ class ExperimentQuerySet(models.QuerySet):
             return self.filter(pk=uuid.UUID(text)).select_related("owner").first()
         except ValueError:
             return self.alive().named(text, user)
+
+    def owners(self) -> list[str]:
+        """User names of those who own any of them, for a filter to choose from."""
+        return list(
+            self.order_by("owner__username").values_list("owner__username", flat=True).distinct()
+        )
 
     def for_list(self) -> ExperimentQuerySet:
         """With their owner, ready for `with_counts`."""
@@ -186,6 +193,16 @@ class RunQuerySet(models.QuerySet):
     def alive(self) -> RunQuerySet:
         """Neither the run nor its experiment is in the trash."""
         return self.filter(trashed_at=None, experiment__trashed_at=None)
+
+    def inside(self, experiment: Experiment) -> RunQuerySet:
+        """Of one experiment that its reader may see; those in the trash by themselves are left
+        out, those that are there with the whole experiment are not."""
+        return self.filter(experiment=experiment, trashed_at=None)
+
+    def newest(self, count: int) -> list[Run]:
+        """The so many that started last, nothing but their ids read."""
+        started = self.filter(started_at__isnull=False).select_related(None)
+        return list(started.order_by("-started_at", "-id").only("pk")[:count])
 
     def with_status(self, status: str) -> RunQuerySet:
         """Of one shown status; `running` and `lost` are disjoint."""
@@ -305,25 +322,49 @@ def metric_is_finite(aggregate: str, prefix: str = "") -> Q:
 
 
 def rows_of_runs(
-    runs: Sequence[Run], relation: str, names: Sequence[str] | None = None
+    runs: Sequence[Run],
+    relation: str,
+    names: Sequence[str] | None = None,
+    *,
+    without: Sequence[str] = (),
 ) -> tuple[dict[uuid.UUID, dict[str, models.Model]], set[uuid.UUID]]:
     """The params, tags or metrics of some runs, by run and name: those of the given names, or
-    the first 100 of each; with the runs that have more. At most two statements."""
+    the first 100 of each; with the runs that have more. At most two statements. The columns in
+    `without` are left unread."""
     found: dict[uuid.UUID, dict[str, models.Model]] = {run.pk: {} for run in runs}
     if not runs:
         return found, set()
-    model = type(runs[0])
-    related = model._meta.get_field(relation).related_model.objects.order_by("name")
+    related = rows_related(runs, relation).defer(*without)
     cuts: dict[uuid.UUID, str] = {}
     if names is not None:
         rows = related.filter(run__in=list(found), name__in=list(names)) if names else ()
     else:
-        marks = model.objects.filter(pk__in=list(found)).first_names(relation)
-        cuts = {pk: cut for pk, cut in marks.values_list("pk", "cut") if cut is not None}
+        cuts = first_cuts(runs, relation)
         rows = first_rows(related, [pk for pk in found if pk not in cuts], cuts)
     for row in rows:
         found[row.run_id][row.name] = row
     return found, set(cuts)
+
+
+def columns_of_runs(runs: Sequence[Run], relation: str, *columns: str) -> Iterable[tuple]:
+    """Some columns of the first 100 params, tags or metrics of each of these runs, as tuples:
+    ten thousand of them cost a tenth of as many objects. Two statements."""
+    if not runs:
+        return ()
+    cuts = first_cuts(runs, relation)
+    related = rows_related(runs, relation).values_list(*columns)
+    return first_rows(related, [run.pk for run in runs if run.pk not in cuts], cuts)
+
+
+def rows_related(runs: Sequence[Run], relation: str) -> models.QuerySet:
+    """Every param, tag or metric, by name."""
+    return type(runs[0])._meta.get_field(relation).related_model.objects.order_by("name")
+
+
+def first_cuts(runs: Sequence[Run], relation: str) -> dict[uuid.UUID, str]:
+    """For each run that has more than 100 params, tags or metrics, the name of the next one."""
+    marks = type(runs[0]).objects.filter(pk__in=[run.pk for run in runs]).first_names(relation)
+    return {pk: cut for pk, cut in marks.values_list("pk", "cut") if cut is not None}
 
 
 def first_rows(

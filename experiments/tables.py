@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import math
+import re
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from django.db.models import QuerySet
@@ -14,14 +17,25 @@ from django.db.models import QuerySet
 from experiments.fields import Field, Ordering, parse_field
 from experiments.models import Metric, Param, Run, Tag
 from experiments.paging import every_page
-from experiments.querysets import rows_of_runs
+from experiments.querysets import columns_of_runs, rows_of_runs
 from experiments.values import InvalidValue
+from experiments.wire import token
 
 MAX_COLUMNS = 100
 DEFAULT_ATTRIBUTES = ("name", "status", "started", "duration")
 CSV_ATTRIBUTES = ("id", "name", "experiment", "owner", "status", "started", "ended", "duration")
 DEFAULT_PARAMS = DEFAULT_METRICS = 6
+RUNS_LOOKED_AT = 100  # to guess the columns of a selection
 CSV_RUNS_AT_ONCE = 500
+# Aggregates of a metric that can be better or worse.
+COMPARED = ("last", "min", "max", "mean")
+WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+SMALL_IS_GOOD = frozenset(
+    "loss losses error errors err mse rmse mae mape smape nll perplexity ppl wer cer mer fid kid "
+    "divergence kl regret latency time seconds duration cost penalty brier ece entropy xent bpb "
+    "bpc bpd distance residual gap fpr fnr eer memory".split()
+)
+NEITHER_IS_GOOD = frozenset("epoch epochs step steps lr iteration iterations".split())
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -51,14 +65,37 @@ class RunTable:
             return row.last_value if column.aggregate == "last" else getattr(row, column.aggregate)
         return row.value if column.kind == "param" else row.text
 
-    def best(self, column: Field) -> tuple[float, float] | None:
-        """Least and greatest finite value of a metric column, where they differ."""
+    def best(self, column: Field) -> float | None:
+        """The best finite value of a metric's column, where there are two that differ."""
+        if column.aggregate not in COMPARED:
+            return None
         values = [
             value
             for run in self.runs
             if (value := self.value(run, column)) is not None and value - value == 0
         ]
-        return (min(values), max(values)) if values and min(values) != max(values) else None
+        if not values or min(values) == max(values) or says_nothing_of_quality(column.name):
+            return None
+        return min(values) if least_is_best(column.name) else max(values)
+
+
+def least_is_best(name: str) -> bool:
+    """Whether a metric of this name gets better as it falls: a guess, by the words in it.
+
+    `val/loss`, `RMSE`, `testError` and `time_per_step` do; whatever else, such as `accuracy` or
+    `reward`, is taken to get better as it rises.
+    """
+    return not SMALL_IS_GOOD.isdisjoint(words_of(name))
+
+
+def says_nothing_of_quality(name: str) -> bool:
+    """Whether a name only counts or sets something: no epoch is the best one."""
+    return not NEITHER_IS_GOOD.isdisjoint(words_of(name))
+
+
+def words_of(name: str) -> list[str]:
+    """The words in a metric's name, in lower case: `testError@5` has test, error and 5."""
+    return [word.lower() for word in WORD.findall(name)]
 
 
 def attribute(run: Run, name: str) -> object:
@@ -82,12 +119,15 @@ def parse_columns(text: str) -> list[Field]:
     return fields
 
 
-def chosen(runs: Sequence[Run], columns: list[Field]) -> RunTable:
-    """The table of some runs with exactly these columns; a statement for each kind."""
+def chosen(
+    runs: Sequence[Run], columns: list[Field], *, without: dict[str, tuple[str, ...]] | None = None
+) -> RunTable:
+    """The table of some runs with exactly these columns; a statement for each kind. `without`
+    names by kind what of a row is left unread."""
     table = RunTable(list(runs), columns)
     for kind in ("param", "metric", "tag"):
         names = [column.name for column in columns if column.kind == kind]
-        rows, _ = rows_of_runs(table.runs, f"{kind}s", names)
+        rows, _ = rows_of_runs(table.runs, f"{kind}s", names, without=(without or {}).get(kind, ()))
         setattr(table, f"{kind}s", rows)
     return table
 
@@ -102,33 +142,32 @@ def complete(runs: Sequence[Run]) -> RunTable:
     return table
 
 
-def with_default_columns(runs: Sequence[Run]) -> RunTable:
+def default_columns(runs: Sequence[Run]) -> list[Field]:
     """What is shown before anyone chooses: attributes, up to six params that differ between
     these runs, and up to six metrics that most of them have."""
-    table = complete(runs)
-    table.columns = [
+    params = columns_of_runs(runs, "params", "name", "kind", "text_head")
+    metrics = Counter(name for (name,) in columns_of_runs(runs, "metrics", "name"))
+    return [
         *(Field("attribute", name) for name in DEFAULT_ATTRIBUTES),
-        *(Field("param", name) for name in differing_params(table)[:DEFAULT_PARAMS]),
-        *(Field("metric", name, "last") for name in usual_metrics(table)[:DEFAULT_METRICS]),
+        *(Field("param", name) for name in differing(params, len(runs))[:DEFAULT_PARAMS]),
+        *(Field("metric", name, "last") for name in most_common(metrics)[:DEFAULT_METRICS]),
     ]
-    return table
 
 
-def differing_params(table: RunTable) -> list[str]:
-    """Names of the params whose values differ between the runs, or that only some have."""
+def differing(params: Iterable[tuple[str, str, str]], runs: int) -> list[str]:
+    """Of (name, kind, text) of the params of so many runs the names whose values differ, or
+    that only some have; those that most have first."""
     values: dict[str, set] = {}
     counts: Counter[str] = Counter()
-    for params in table.params.values():
-        for name, param in params.items():
-            values.setdefault(name, set()).add((param.kind, param.text_head))
-            counts[name] += 1
-    differ = [n for n in values if len(values[n]) > 1 or counts[n] < len(table.runs)]
-    return sorted(differ, key=lambda name: (-counts[name], name))
+    for name, *value in params:
+        values.setdefault(name, set()).add(tuple(value))
+        counts[name] += 1
+    differ = {name for name in values if len(values[name]) > 1 or counts[name] < runs}
+    return [name for name in most_common(counts) if name in differ]
 
 
-def usual_metrics(table: RunTable) -> list[str]:
-    """Names of the metrics, those that most runs have first."""
-    counts = Counter(name for metrics in table.metrics.values() for name in metrics)
+def most_common(counts: Counter[str]) -> list[str]:
+    """Names by how often they come, ties by name."""
     return sorted(counts, key=lambda name: (-counts[name], name))
 
 
@@ -180,8 +219,12 @@ def csv_cell(cell: object) -> str:
         return ""
     if isinstance(cell, bool):
         return "true" if cell else "false"
-    if isinstance(cell, int | float):
-        return repr(cell)
+    if isinstance(cell, float):
+        return repr(cell) if math.isfinite(cell) else token(cell)
+    if isinstance(cell, int):
+        return str(cell)
+    if isinstance(cell, dict | list):
+        return json.dumps(cell, ensure_ascii=False)
     if hasattr(cell, "total_seconds"):
         return repr(cell.total_seconds())
     text = cell.isoformat() if hasattr(cell, "isoformat") else str(cell)

@@ -1,15 +1,26 @@
 """Pages of experiments and runs, and the JSON twins beside them."""
 
-from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
+from experiments.views import experiments, runs
 
-def soon(request: HttpRequest, pk: object = None) -> HttpResponse:
-    return HttpResponse("")
+# /
+urlpatterns = [path("", experiments.experiment_list, name="experiment-list")]
 
+# /experiments/
+urlpatterns += [
+    path("experiments/<uuid:pk>/", experiments.experiment_detail, name="experiment-detail"),
+    path(
+        "experiments/<uuid:pk>/runs.csv",
+        experiments.experiment_runs_csv,
+        name="experiment-runs-csv",
+    ),
+]
 
-urlpatterns = [
-    path("", soon, name="experiment-list"),
-    path("experiments/<uuid:pk>/", soon, name="experiment-detail"),
-    path("runs/<uuid:pk>/", soon, name="run-detail"),
+# /runs/
+urlpatterns += [
+    path("runs/<uuid:pk>/", runs.run_detail, name="run-detail"),
+    path("runs/<uuid:pk>/params/", runs.run_params, name="run-params"),
+    path("runs/<uuid:pk>/series/", runs.run_series, name="run-series"),
+    path("runs/<uuid:pk>/stop/", runs.run_stop, name="run-stop"),
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import uuid
 from dataclasses import dataclass
 
@@ -23,6 +22,7 @@ RUN_COLOURS = 12
 LONGEST_NUMBER_AS_LOGGED = 10
 MOST_PLACES = 8
 NUMERIC_ATTRIBUTES = ("duration",)
+TEXT_SHOWN = 2_000  # characters of one param
 MOMENTS = ("created", "started", "ended")
 
 
@@ -64,8 +64,11 @@ def looked_at(table: RunTable) -> list[Column]:
 
 
 def column_of(table: RunTable, field: Field) -> Column:
-    rows = [row for run in table.runs if (row := table.row(run, field.kind, field.name))] \
-        if field.kind != "attribute" else []
+    rows = (
+        [row for run in table.runs if (row := table.row(run, field.kind, field.name))]
+        if field.kind != "attribute"
+        else []
+    )
     if field.kind == "metric":
         texts = [metric_text(row, field) for row in rows]
         return Column(field, True, places(texts), table.best(field))
@@ -178,6 +181,29 @@ def run_colour(run_id: uuid.UUID) -> int:
     return run_id.int % RUN_COLOURS + 1
 
 
+@register.simple_tag
+def shown_of(rows: list, total: tuple[int, bool], noun: str) -> str:
+    """How many rows of how many: "100 of 10,000+ runs", "3 runs"."""
+    count, is_exact = total
+    amount = f"{count:,}" if is_exact else f"{count:,}+"
+    words = f"{amount} {noun}" if count == 1 and is_exact else f"{amount} {noun}s"
+    return words if is_exact and count == len(rows) else f"{len(rows):,} of {words}"
+
+
 @register.filter
-def is_finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
+def chart_words(metric: Metric) -> str:
+    """A metric's curve for who cannot see it."""
+    steps = f"{metric.count:,} points from step {metric.first_step:,} to {metric.last_step:,}"
+    words = f"{metric.name} over steps: {steps}; last {number(metric.last_value)}"
+    if metric.min is None:
+        return f"{words}; none is finite."
+    return (
+        f"{words}; least {number(metric.min)} at step {metric.min_step:,}, "
+        f"greatest {number(metric.max)} at step {metric.max_step:,}."
+    )
+
+
+@register.filter
+def param_shown(param: Param) -> str:
+    """A param's value as far as it was read (`shown`), with a mark where it goes on."""
+    return f"{param.shown[:-1]}…" if len(param.shown) > TEXT_SHOWN else param.shown

@@ -1,0 +1,162 @@
+"""The list of experiments, one experiment with its runs, and those runs as CSV."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from accounts.snippets import LOG_A_RUN
+from experiments import access, querysets, tables
+from experiments.fields import Field, Ordering, parse_ordering
+from experiments.filters import AGES, ExperimentFilter, RunTableFilter
+from experiments.listing import PAGE_SIZES, Asked
+from experiments.models import Experiment, Run
+from experiments.paging import bounded_count
+from experiments.querysets import STATUSES
+from experiments.templatetags.runs import looked_at
+from experiments.values import InvalidValue
+from experiments.views.lists import list_page
+
+EXPERIMENT_ORDERINGS = ("name", "created_at", "last_run_at")
+NEWEST_FIRST = Ordering(Field("attribute", "started"), descending=True)
+# What a cell shows of a param or tag needs neither its JSON nor a text of 64 KiB.
+LONG_COLUMNS = {"param": ("value", "text"), "tag": ("text",)}
+
+
+@require_safe
+def experiment_list(request: HttpRequest) -> HttpResponse:
+    """All experiments one may see."""
+    asked = Asked.by(request)
+    visible = Experiment.objects.visible_to(request.user).alive()
+    rows, filters = asked.filtered(ExperimentFilter, visible.for_list())
+    ordering = asked.read("ordering", experiment_ordering, "-last_run_at")
+    segments, descending = rows.segments(ordering)
+    page = asked.page(segments, descending=descending, limit=asked.limit())
+    counts, latest = querysets.counts_by_status(page.rows), querysets.latest_runs(page.rows)
+    context = {
+        "asked": asked,
+        "filters": filters,
+        "ordering": ordering,
+        "page": page,
+        "total": bounded_count(rows),
+        "rows": [(row, counts[row.pk], latest.get(row.pk)) for row in page.rows],
+        "owners": visible.owners(),
+        "statuses": Experiment.Status,
+    }
+    if not page.rows and not filters:
+        context["snippet"] = LOG_A_RUN.format(experiment="first")
+    return list_page(request, "experiments/experiment_list.html", context, fragment="experiments")
+
+
+def experiment_ordering(text: str) -> str:
+    """One of the orders that an index serves, or InvalidValue."""
+    if text.removeprefix("-") not in EXPERIMENT_ORDERINGS:
+        raise InvalidValue(f"Order by {', '.join(EXPERIMENT_ORDERINGS)}, with - for downward.")
+    return text
+
+
+@require_safe
+def experiment_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """One experiment and the table of its runs."""
+    experiment = access.readable_experiment(request.user, pk)
+    asked = Asked.by(request)
+    rows, filters, ordering, columns = asked_runs(asked, experiment)
+    page = asked.page(
+        rows.segments(ordering, experiment.pk),
+        descending=ordering.descending,
+        limit=(limit := asked.limit()),
+    )
+    if columns is None:
+        columns = usual_columns(rows, experiment, ordering)
+    table = tables.chosen(page.rows, named_first(columns), without=LONG_COLUMNS)
+    context = {
+        "experiment": experiment,
+        "counts": querysets.counts_by_status([experiment])[experiment.pk],
+        "asked": asked,
+        "filters": filters,
+        "ordering": str(ordering),
+        "page": page,
+        "limit": limit,
+        "page_sizes": PAGE_SIZES,
+        "total": bounded_count(rows),
+        "table": table,
+        "columns": looked_at(table),
+        "token_url": f"{reverse('account')}?experiment={experiment.pk}",
+        "csv_url": csv_url(asked, experiment, table.columns),
+        "statuses": STATUSES,
+        "owners": sorted({request.user.username, *(run.owner.username for run in page.rows)}),
+        "quick_filters": quick_filters(asked, request.user.username),
+    }
+    return list_page(request, "experiments/experiment_detail.html", context, fragment="runs")
+
+
+def quick_filters(asked: Asked, username: str) -> list[tuple[str, bool, str]]:
+    """The chips above the table: what each says, whether it is on, and where it leads. Filters
+    that have no field of their own are there to be taken away."""
+    offered = {("status", "running"): "Running", ("owner", username): "Mine"}
+    offered["within", "7d"] = AGES["7d"][1]
+    for name in ("within", "tag", "created_after", "created_before"):
+        if name in asked.query:
+            text = asked.query[name]
+            offered.setdefault(
+                (name, text),
+                AGES[text][1] if name == "within" else f"{name.replace('_', ' ')} {text}",
+            )
+    chips = []
+    for (name, value), label in offered.items():
+        is_on = asked.query.get(name) == value
+        chips.append((label, is_on, asked.url_with(**{name: None if is_on else value})))
+    return chips
+
+
+def asked_runs(
+    asked: Asked, experiment: Experiment
+) -> tuple[querysets.RunQuerySet, dict, Ordering, list[Field] | None]:
+    """The runs that an address asks for, the filters in force, the order, and the columns if it
+    names any."""
+    rows, filters = asked.filtered(RunTableFilter, Run.objects.inside(experiment).for_table())
+    ordering = asked.read("ordering", parse_ordering, NEWEST_FIRST)
+    return rows, filters, ordering, asked.read("columns", tables.parse_columns, None)
+
+
+def usual_columns(
+    rows: querysets.RunQuerySet, experiment: Experiment, ordering: Ordering
+) -> list[Field]:
+    """The default columns of a selection: those of its newest runs, whatever the order and the
+    page, so that sorting does not exchange them; with the one it is sorted by."""
+    newest = rows.newest(tables.RUNS_LOOKED_AT)
+    columns = tables.default_columns(newest)
+    return columns if ordering.field in columns else [*columns, ordering.field]
+
+
+def named_first(columns: list[Field]) -> list[Field]:
+    """The columns with the name in front: it is what a row is known by."""
+    name = Field("attribute", "name")
+    return [name, *(column for column in columns if column != name)]
+
+
+def csv_url(asked: Asked, experiment: Experiment, columns: list[Field]) -> str:
+    """The address of all runs of the selection, in these columns and this order."""
+    query = asked.query.copy()
+    for name in ("cursor", "limit"):
+        query.pop(name, None)
+    query["columns"] = ",".join(map(str, columns))
+    return f"{reverse('experiment-runs-csv', args=[experiment.pk])}?{query.urlencode(safe=',:')}"
+
+
+@require_safe
+def experiment_runs_csv(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """The runs of an experiment as the page shows them, all pages of them, numbers exact."""
+    experiment = access.readable_experiment(request.user, pk)
+    asked = Asked.by(request)
+    rows, _, ordering, columns = asked_runs(asked, experiment)
+    if asked.faults:
+        # A file with other rows than asked for would be taken for the right one.
+        return HttpResponse("\n".join(asked.faults), "text/plain; charset=utf-8", status=400)
+    lines = tables.csv_of_runs(rows, ordering, experiment.pk, columns)
+    response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="runs-{experiment.pk}.csv"'
+    return response

@@ -1,0 +1,136 @@
+"""One run: what it is, what it was given, what came out; its curves as JSON; the Stop button."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.contrib import messages
+from django.db.models import F
+from django.db.models.functions import Substr
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST, require_safe
+
+from experiments import access, charts, curating
+from experiments.filters import NameFilter
+from experiments.listing import Asked
+from experiments.models import Environment, Run
+from experiments.paging import bounded_count, keyed
+from experiments.refusals import Conflict
+from experiments.templatetags.runs import TEXT_SHOWN
+from experiments.values import InvalidValue
+from experiments.views.charts import ChartForm, json_response
+from experiments.views.lists import list_page
+from exptrack.pages import render_page, wants_fragment
+
+METRICS_PER_PAGE = {"charts": 48, "table": 200}
+PARAMS_SHOWN, PARAMS_PER_PAGE = 100, 500
+TAGS_SHOWN = 100
+CHILDREN_SHOWN = 20
+# Of an error the end tells most: there stands what was raised.
+ERROR_SHOWN = 16_000
+
+
+@require_safe
+def run_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """One run with everything but its points."""
+    run = access.readable_run(request.user, pk)
+    asked = Asked.by(request)
+    context = {"run": run, "asked": asked} | metrics_context(asked, run)
+    if not wants_fragment(request):
+        context |= head_context(request, run) | facts_context(request, run)
+    return list_page(request, "experiments/run_detail.html", context, fragment="metrics")
+
+
+def metrics_context(asked: Asked, run: Run) -> dict:
+    """A page of the run's metrics, by the part of their name before the first slash."""
+    view = asked.read("view", metrics_view, "charts")
+    found, filters = asked.filtered(NameFilter, run.metrics.all())
+    size = METRICS_PER_PAGE[view]
+    page = asked.page([keyed(found, F("name"))], descending=False, limit=size)
+    groups: dict[str, list] = {}
+    for metric in page.rows:
+        head, slash, _ = metric.name.partition("/")
+        groups.setdefault(head if slash else "", []).append(metric)
+    return {
+        "view": view,
+        "filters": filters,
+        "page": page,
+        "total": bounded_count(found),
+        "groups": sorted(groups.items()),
+    }
+
+
+def metrics_view(text: str) -> str:
+    """`charts` or `table`, or InvalidValue."""
+    if text not in METRICS_PER_PAGE:
+        raise InvalidValue(f"Metrics are seen as {' or '.join(METRICS_PER_PAGE)}.")
+    return text
+
+
+def head_context(request: HttpRequest, run: Run) -> dict:
+    """What the head of the page shows, and what a press of Stop changes in it."""
+    may_edit = access.edits_run(request.user, run) and run.in_trash_since is None
+    return {"may_stop": may_edit and not run.has_ended, "error": run.error[-ERROR_SHOWN:]}
+
+
+def facts_context(request: HttpRequest, run: Run) -> dict:
+    """Params, tags, environment and relatives of the run."""
+    visible = Run.objects.visible_to(request.user)
+    children = visible.filter(parent=run, trashed_at=None).order_by("-started_at", "-id")
+    params = shown_params(run)
+    environment = Environment.objects.filter(run=run).first()
+    return {
+        "params": list(params[:PARAMS_SHOWN]),
+        "params_total": bounded_count(params),
+        "tags": run.tags.defer("text")[:TAGS_SHOWN],
+        "environment": environment.data if environment else {},
+        "parent": run.parent_id and visible.filter(pk=run.parent_id).first(),
+        "children": children[:CHILDREN_SHOWN],
+        "children_total": bounded_count(children),
+    }
+
+
+def shown_params(run: Run) -> object:
+    """The run's params by name, of each text no more than a page can show."""
+    texts = run.params.defer("value", "text").annotate(shown=Substr("text", 1, TEXT_SHOWN + 1))
+    return texts.order_by("name")
+
+
+@require_safe
+def run_params(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """All params of a run that has too many for its page."""
+    run = access.readable_run(request.user, pk)
+    asked = Asked.by(request)
+    found, filters = asked.filtered(NameFilter, shown_params(run))
+    page = asked.page([keyed(found, F("name"))], descending=False, limit=PARAMS_PER_PAGE)
+    total = bounded_count(found)
+    context = {"run": run, "asked": asked, "filters": filters, "page": page, "total": total}
+    return list_page(request, "experiments/run_params.html", context, fragment="params")
+
+
+@require_safe
+def run_series(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Curves of a run for its charts; the JSON of /api/v1/series/."""
+    run = access.readable_run(request.user, pk)
+    form = ChartForm(request.GET)
+    if not form.is_valid():
+        error = {"message": "This chart cannot be drawn.", "details": form.errors}
+        return json_response({"error": error}, status=400)
+    series = charts.chart_series([run], form.cleaned_data["names"], form.axis())
+    return json_response({"series": series})
+
+
+@require_POST
+def run_stop(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Ask the training process to stop."""
+    run = access.writable_run(request.user, pk)
+    try:
+        curating.request_stop(run=run)
+    except Conflict as error:
+        messages.warning(request, error.message)
+    if not wants_fragment(request):
+        return redirect("run-detail", run.pk)
+    run = access.readable_run(request.user, pk)
+    context = {"run": run, **head_context(request, run)}
+    return render_page(request, "experiments/run_detail.html", context, fragment="run-head")
