@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import unicodedata
+from datetime import UTC, datetime, timedelta
 
 import django_filters as filters
 from django.core.exceptions import ValidationError
@@ -11,6 +12,7 @@ from django.utils import timezone
 
 from experiments.models import Experiment, Run
 from experiments.querysets import STATUSES, folded_contains
+from experiments.values import InvalidValue, field_name
 
 LONGEST_TEXT = 250
 # How long ago runs may have started: days and words.
@@ -21,10 +23,30 @@ def text_filter(**options: object) -> filters.CharFilter:
     return filters.CharFilter(max_length=LONGEST_TEXT, **options)
 
 
+def moment_filter(**options: object) -> filters.IsoDateTimeFilter:
+    return filters.IsoDateTimeFilter(validators=[check_moment], **options)
+
+
+def check_moment(moment: datetime) -> None:
+    """Refuse a time that exists in its own zone only, like 0001-01-01T00:00+10:00."""
+    try:
+        moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValidationError("This time lies too far away.") from error
+
+
 def split_tag(text: str) -> tuple[str, str | None]:
     """`debug` is any tag of that name, `stage=warm-up` the one with that text."""
     name, equals, value = text.partition("=")
-    return name, value if equals else None
+    return unicodedata.normalize("NFC", name), value if equals else None
+
+
+def check_tag(text: str) -> None:
+    """Refuse what no tag could be called."""
+    try:
+        field_name(split_tag(text)[0])
+    except InvalidValue as error:
+        raise ValidationError(str(error)) from error
 
 
 class ExperimentFilter(filters.FilterSet):
@@ -34,7 +56,9 @@ class ExperimentFilter(filters.FilterSet):
     owner = text_filter(field_name="owner__username", label="Owner's user name")
     status = filters.ChoiceFilter(choices=Experiment.Status.choices)
     visibility = filters.ChoiceFilter(choices=Experiment.Visibility.choices)
-    tag = text_filter(method="filter_tag", label="Tag, as name or name=text")
+    tag = text_filter(
+        method="filter_tag", label="Tag, as name or name=text", validators=[check_tag]
+    )
 
     class Meta:
         model = Experiment
@@ -66,9 +90,11 @@ class RunFilter(filters.FilterSet):
         method="filter_status",
         choices=[(status, status.capitalize()) for status in STATUSES],
     )
-    tag = text_filter(method="filter_tag", label="Tag, as name or name=text")
-    created_after = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
-    created_before = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+    tag = text_filter(
+        method="filter_tag", label="Tag, as name or name=text", validators=[check_tag]
+    )
+    created_after = moment_filter(field_name="created_at", lookup_expr="gte")
+    created_before = moment_filter(field_name="created_at", lookup_expr="lt")
 
     class Meta:
         model = Run

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import unicodedata
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
@@ -12,7 +14,6 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.db import models
 from django.db.models import (
-    Avg,
     Case,
     CharField,
     Count,
@@ -22,22 +23,20 @@ from django.db.models import (
     ExpressionWrapper,
     F,
     FilteredRelation,
-    Max,
-    Min,
+    Func,
     OuterRef,
     Q,
     Subquery,
-    Sum,
     Value,
     When,
 )
-from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Cast, Coalesce, Lower, NullIf, StrIndex
-from django.db.models.lookups import GreaterThan
+from django.db.models.functions import Cast, Coalesce, Concat, Lower, NullIf, StrIndex
+from django.db.models.lookups import Exact, GreaterThan
 from django.utils import timezone
 
 from experiments.fields import Field, Ordering
 from experiments.paging import Segment, keyed, unkeyed
+from experiments.values import uuid_in
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -75,6 +74,26 @@ def folded_contains(field: str, text: str) -> Q:
     the database's own lower() too, so both sides fold by the same rules."""
     position = StrIndex(Lower(field), Lower(Value(text, output_field=CharField())))
     return Q(GreaterThan(position, 0))
+
+
+class JsonText(Func):
+    """The text under one name of a JSON object. (Django's own transform takes a name of digits
+    for the place in a list.)"""
+
+    output_field = CharField()
+
+    def __init__(self, field: str, name: str) -> None:
+        super().__init__(F(field), Value(name, output_field=CharField()))
+
+    def as_sqlite(self, compiler, connection, **context):  # noqa: ANN001, ANN201
+        template = "JSON_EXTRACT(%(expressions)s)"
+        place = Concat(Value('$."'), self.source_expressions[1], Value('"'))
+        return Func(self.source_expressions[0], place, template=template).as_sql(
+            compiler, connection
+        )
+
+    def as_postgresql(self, compiler, connection, **context):  # noqa: ANN001, ANN201
+        return self.as_sql(compiler, connection, template="(%(expressions)s)", arg_joiner=" ->> ")
 
 
 class ExperimentQuerySet(models.QuerySet):
@@ -115,16 +134,13 @@ class ExperimentQuerySet(models.QuerySet):
     def tagged(self, name: str, text: str | None) -> ExperimentQuerySet:
         """With a tag of this name, and of this text when one is given."""
         found = self.filter(tags__has_key=name)
-        if text is None:
-            return found
-        return found.annotate(tag=KeyTextTransform(name, "tags")).filter(tag=text)
+        return found if text is None else found.filter(Exact(JsonText("tags", name), text))
 
     def by_name_or_id(self, text: str, user: User) -> Experiment | None:
         """The one of this id, or the living one of this name."""
-        try:
-            return self.filter(pk=uuid.UUID(text)).select_related("owner").first()
-        except ValueError:
-            return self.alive().named(text, user)
+        if (pk := uuid_in(text)) is not None:
+            return self.filter(pk=pk).select_related("owner").first()
+        return self.alive().named(unicodedata.normalize("NFC", text).strip(), user)
 
     def owners(self) -> list[str]:
         """User names of those who own any of them, for a filter to choose from."""
@@ -212,12 +228,10 @@ class RunQuerySet(models.QuerySet):
         return found.exclude(is_lost()) if status == "running" else found
 
     def searched(self, text: str) -> RunQuerySet:
-        """Whose name contains the text in any case, or whose id begins with it."""
+        """Whose name contains the text in any case, or whose id it is."""
         found = folded_contains("name", text)
-        try:
-            return self.filter(found | Q(pk=uuid.UUID(text)))
-        except ValueError:
-            return self.filter(found)
+        pk = uuid_in(text)
+        return self.filter(found if pk is None else found | Q(pk=pk))
 
     def tagged(self, name: str, text: str | None) -> RunQuerySet:
         """With a tag of this name, and of this text when one is given."""
@@ -306,10 +320,13 @@ ATTRIBUTE_KEYS = {
 
 
 def metric_value(aggregate: str, prefix: str = "") -> models.Expression:
-    """The SQL of one aggregate of a metric's row."""
+    """The SQL of one aggregate of a metric's row. A mean too small for a double is 0, where
+    PostgreSQL would raise an error."""
     if aggregate == "mean":
         finite = F(f"{prefix}count") - F(f"{prefix}nan_count") - F(f"{prefix}inf_count")
-        return F(f"{prefix}sum") / NullIf(Cast(finite, models.FloatField()), Value(0.0))
+        mean = F(f"{prefix}sum") / NullIf(Cast(finite, models.FloatField()), Value(0.0))
+        tiny = Q(**{f"{prefix}sum__gt": -1e-300, f"{prefix}sum__lt": 1e-300})
+        return Case(When(tiny, then=Value(0.0)), default=mean, output_field=models.FloatField())
     return F(f"{prefix}{aggregate}")
 
 
@@ -317,8 +334,11 @@ def metric_is_finite(aggregate: str, prefix: str = "") -> Q:
     """That the aggregate has a finite value in a metric's row."""
     if aggregate in ("count", "first_step", "last_step"):
         return Q(**{f"{prefix}count__gt": 0})
-    column = "min" if aggregate == "mean" else aggregate
-    return Q(**{f"{prefix}{column}__isnull": False})
+    if aggregate != "mean":
+        return Q(**{f"{prefix}{aggregate}__isnull": False})
+    largest = sys.float_info.max  # a sum may go past it though no value does
+    finite = {"min__isnull": False, "sum__gte": -largest, "sum__lte": largest}
+    return Q(**{f"{prefix}{lookup}": value for lookup, value in finite.items()})
 
 
 def rows_of_runs(
@@ -380,32 +400,3 @@ def first_rows(
     for start in range(0, len(conditions), CONDITIONS_AT_ONCE):
         some = conditions[start : start + CONDITIONS_AT_ONCE]
         yield from related.filter(reduce(or_, some))
-
-
-def metric_over_runs(experiment: Experiment, name: str) -> dict:
-    """How many living runs have a metric, mean and sample deviation, least and greatest of its
-    last finite values, and the runs with those two (as `best_by_min`, `best_by_max`, each with
-    `page_value`). Values are scaled to at most 1 before they are squared: PostgreSQL raises an
-    error where a sum of squares overflows, SQLite has no deviation of its own."""
-    from experiments.models import Metric, Run
-
-    rows = Metric.objects.filter(
-        experiment=experiment, name=name, run__trashed_at=None, last__isnull=False
-    ).order_by()
-    found = rows.aggregate(runs=Count("*"), min=Min("last"), max=Max("last"))
-    having = Metric.objects.filter(experiment=experiment, name=name, run__trashed_at=None)
-    answer = {"runs": having.count(), "mean": None, "std": None}
-    answer |= {"min": found["min"], "max": found["max"]}
-    runs = Run.objects.filter(metrics__in=rows.values("pk")).annotate(page_value=F("metrics__last"))
-    answer["best_by_min"] = runs.order_by("page_value", "pk").first()
-    answer["best_by_max"] = runs.order_by("-page_value", "pk").first()
-    if found["runs"]:
-        scale = max(abs(found["min"]), abs(found["max"])) or 1.0
-        scaled = F("last") / Value(scale)
-        mean = rows.aggregate(mean=Avg(scaled))["mean"]
-        answer["mean"] = mean * scale
-        if found["runs"] > 1:
-            off = scaled - Value(mean)
-            squares = rows.aggregate(total=Sum(off * off, output_field=models.FloatField()))
-            answer["std"] = (squares["total"] / (found["runs"] - 1)) ** 0.5 * scale
-    return answer

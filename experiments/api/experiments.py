@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
-from experiments import access, curating, querysets, recording
+from experiments import access, curating, outcomes, querysets, recording
 from experiments.api import serializers, shapes
 from experiments.api.base import (
     PAGING,
@@ -161,7 +161,7 @@ class ExperimentSummary(ApiView):
 
     def metric(self, experiment: Experiment, name: str) -> dict:
         """Count, mean, sample deviation and extremes of the last values, and whose they are."""
-        summary = querysets.metric_over_runs(experiment, name)
+        summary = outcomes.metric_over_runs(experiment, name)
         for side in ("best_by_min", "best_by_max"):
             summary[side] = summary[side] and {
                 **shapes.latest_run_json(summary[side]),

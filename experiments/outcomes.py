@@ -1,0 +1,80 @@
+"""What came out of an experiment: the last values of one metric over all its living runs.
+
+Plain indexed SQL over the metrics' summaries; no point is read.
+"""
+
+from __future__ import annotations
+
+from django.db.models import (
+    Avg,
+    Case,
+    Count,
+    F,
+    FloatField,
+    Max,
+    Min,
+    QuerySet,
+    Sum,
+    Value,
+    When,
+)
+
+from experiments.models import Experiment, Metric, Run
+
+# Of numbers up to 1, those below count as 0: a square is a double no more.
+SMALLEST_SQUARED = 1e-150
+
+
+def metric_over_runs(experiment: Experiment, name: str) -> dict:
+    """How many living runs have a metric, mean and sample deviation, least and greatest of its
+    last finite values, and the runs with those two (as `best_by_min`, `best_by_max`, each with
+    `page_value`)."""
+    having = Metric.objects.filter(experiment=experiment, name=name, run__trashed_at=None)
+    rows = having.filter(last__isnull=False).order_by()
+    found = rows.aggregate(runs=Count("*"), min=Min("last"), max=Max("last"))
+    mean, std = mean_and_deviation(rows, found["runs"], found["min"], found["max"])
+    return {
+        "runs": having.count(),
+        "mean": mean,
+        "std": std,
+        "min": found["min"],
+        "max": found["max"],
+        "best_by_min": run_of_first(rows.order_by("last", "run")),
+        "best_by_max": run_of_first(rows.order_by("-last", "run")),
+    }
+
+
+def run_of_first(metrics: QuerySet) -> Run | None:
+    """The run of the first of some metrics, with the last value as `page_value`."""
+    first = metrics.select_related("run").first()
+    if first is None:
+        return None
+    first.run.page_value = first.last
+    return first.run
+
+
+def mean_and_deviation(
+    rows: QuerySet, runs: int, least: float | None, greatest: float | None
+) -> tuple[float | None, float | None]:
+    """Mean and sample deviation of the last values of some metrics, whose number and extremes
+    are known. Values are scaled to at most 1 before they are squared, and what would vanish
+    is 0: PostgreSQL raises an error where a double overflows or underflows, SQLite has no
+    deviation of its own."""
+    if not runs:
+        return None, None
+    scale = max(abs(least), abs(greatest)) or 1.0
+    tiny = scale * SMALLEST_SQUARED
+    scaled = Case(
+        When(last__gt=-tiny, last__lt=tiny, then=Value(0.0)),
+        default=F("last") / Value(scale),
+        output_field=FloatField(),
+    )
+    mean = rows.aggregate(mean=Avg(scaled))["mean"]
+    if runs == 1:
+        return mean * scale, None
+    squares = (
+        rows.annotate(off=scaled - Value(mean))
+        .exclude(off__gt=-SMALLEST_SQUARED, off__lt=SMALLEST_SQUARED)
+        .aggregate(total=Sum(F("off") * F("off")))["total"]
+    )
+    return mean * scale, ((squares or 0.0) / (runs - 1)) ** 0.5 * scale
