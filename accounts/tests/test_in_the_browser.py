@@ -1,0 +1,197 @@
+"""The account's pages as people meet them: scripts, both themes, a phone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.conf import settings
+from django.urls import reverse
+from playwright.sync_api import Page, expect
+
+from accounts.models import Token
+from exptrack.tests.people import PASSWORD
+
+ACCOUNT = reverse("account")
+SIGNED_OUT_PAGES = ["sign-in", "password-reset", "password-reset-sent", "password-reset-done"]
+# The answers to forms and addresses that do not fit are part of the tests.
+EXPECTED = re.compile(r"status of (404|422|429|503)|Response Status Error Code 503")
+
+
+@pytest.fixture
+def page(page: Page, gunicorn_server) -> Page:
+    """A page of the running server; whatever the browser complains of fails the test."""
+    complaints = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
+    page.goto(f"{gunicorn_server.url}{reverse('sign-in')}?next={ACCOUNT}")
+    yield page
+    assert [text for text in complaints if not EXPECTED.search(text)] == []
+
+
+def sign_in(page: Page, username: str, password: str = PASSWORD) -> None:
+    page.get_by_label("User name").fill(username)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in").click()
+
+
+@pytest.fixture
+def faultless() -> Callable[[Page], None]:
+    """Finds what axe finds, in both themes, and whether a phone has to scroll sideways."""
+    axe = Axe()
+
+    def check(page: Page) -> None:
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            violations = axe.run(page).response["violations"]
+            assert [
+                (found["id"], node["html"]) for found in violations for node in found["nodes"]
+            ] == []
+        size = page.viewport_size
+        for width in (360, 390, 2560):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.set_viewport_size(size)
+
+    return check
+
+
+@pytest.mark.parametrize("name", SIGNED_OUT_PAGES)
+def test_signed_out_pages_are_faultless(page, faultless, name):
+    page.goto(page.url.split("/account/")[0] + reverse(name))
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    faultless(page)
+
+
+def test_a_refused_sign_in_says_so_and_a_lock_too(page, alice, faultless):
+    sign_in(page, "alice", "wrong")
+    expect(page.get_by_role("alert")).to_contain_text("do not belong together")
+    faultless(page)
+    for _ in range(settings.AXES_FAILURE_LIMIT - 1):
+        sign_in(page, "alice", "wrong")
+    expect(page.get_by_role("heading", name="Too many attempts")).to_be_visible()
+    faultless(page)
+
+
+def test_a_token_is_made_copied_and_revoked_without_leaving_the_page(page, alice, faultless):
+    sign_in(page, "alice")
+    expect(page.get_by_text("No tokens yet")).to_be_visible()
+    faultless(page)
+
+    page.get_by_label("Only this experiment").fill("digits")
+    page.get_by_label("Name", exact=True).fill("gpu-3")
+    page.get_by_role("button", name="Create token").click()
+    expect(page.get_by_text("This is not an experiment’s id.")).to_be_visible()
+    expect(page.get_by_label("Name", exact=True)).to_have_value("gpu-3")
+    faultless(page)
+
+    page.get_by_label("Only this experiment").fill("")
+    page.get_by_role("button", name="Create token").click()
+    made = page.get_by_role("region", name=re.compile("gpu-3.* is ready"))
+    expect(made).to_be_focused()
+    secret = made.locator("#token-secret").inner_text()
+    assert Token.objects.by_secret(secret).user == alice
+    faultless(page)
+
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    made.get_by_role("button", name="Copy token").click()
+    expect(made.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == secret
+
+    page.get_by_role("button", name="Revoke gpu-3").click()
+    page.get_by_role("button", name="Keep it").click()
+    assert Token.objects.by_secret(secret)
+    page.get_by_role("button", name="Revoke gpu-3").click()
+    faultless(page)
+    page.get_by_role("button", name="Revoke token").click()
+    expect(page.get_by_role("status").filter(has_text="is revoked")).to_be_visible()
+    assert Token.objects.by_secret(secret) is None
+    expect(page.get_by_text("No tokens yet")).to_be_visible()
+    page.get_by_role("button", name="Dismiss").click()
+    expect(page.get_by_text("is revoked")).to_have_count(0)
+
+
+def test_a_theme_is_taken_at_once_and_kept(page, alice, faultless):
+    sign_in(page, "alice")
+    page.get_by_role("button", name="Menu of alice").click()
+    menu = page.get_by_role("navigation", name="Account")
+    expect(menu).to_be_visible()
+    faultless(page)
+    with page.expect_response(f"**{reverse('appearance-save')}"):
+        menu.get_by_role("button", name="Dark").click()
+    ground = "getComputedStyle(document.documentElement).backgroundColor"
+    assert page.evaluate(ground) == "rgb(15, 19, 23)"
+    page.reload()
+    assert page.evaluate(ground) == "rgb(15, 19, 23)"
+    page.keyboard.press("Escape")
+    expect(menu).not_to_be_visible()
+
+
+def test_a_page_without_the_server_says_so(page, alice):
+    sign_in(page, "alice")
+    page.get_by_label("Name", exact=True).fill("gpu-3")
+    page.route("**/tokens/create/", lambda route: route.fulfill(status=503))
+    page.get_by_role("button", name="Create token").click()
+    expect(page.get_by_role("status")).to_contain_text("The server had a problem")
+    expect(page.get_by_label("Name", exact=True)).to_have_value("gpu-3")
+    page.unroute("**/tokens/create/")
+    page.get_by_role("button", name="Create token").click()
+    expect(page.get_by_text("The server had a problem")).to_have_count(0)
+
+
+def test_changing_the_password_is_faultless(page, alice, faultless):
+    sign_in(page, "alice")
+    page.get_by_role("link", name="Change password").click()
+    faultless(page)
+    page.get_by_label("Current password").fill("wrong")
+    page.get_by_label("New password", exact=True).fill("short")
+    page.get_by_label("New password again").fill("other")
+    page.get_by_role("button", name="Change password").click()
+    expect(page.get_by_text("This is not your current password.")).to_be_visible()
+    faultless(page)
+
+
+def test_a_page_that_is_not_there_is_faultless(page, alice, faultless):
+    sign_in(page, "alice")
+    page.goto(page.url.split("/account/")[0] + "/nothing/here/")
+    expect(page.get_by_role("heading", name="There is nothing here")).to_be_visible()
+    faultless(page)
+
+
+def test_the_keyboard_reaches_the_content_first(page, alice):
+    sign_in(page, "alice")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("main")).to_be_focused()
+
+
+def test_without_a_script_everything_works(browser, gunicorn_server, alice):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{gunicorn_server.url}{reverse('sign-in')}?next={ACCOUNT}")
+    sign_in(page, "alice")
+    page.get_by_label("Name", exact=True).fill("gpu-3")
+    page.get_by_role("button", name="Create token").click()
+    secret = page.locator("#token-secret").inner_text()
+    assert Token.objects.by_secret(secret)
+    expect(page.get_by_role("button", name="Copy token")).not_to_be_visible()
+    page.get_by_role("button", name="Revoke gpu-3").click()
+    expect(page.get_by_text("is revoked and opens nothing any more.")).to_be_visible()
+    page.get_by_role("button", name="Comfortable").click()
+    assert page.locator("html").get_attribute("data-density") == "comfortable"
+    context.close()
+
+
+def test_a_page_weighs_little(page, alice):
+    sign_in(page, "alice")
+    page.wait_for_load_state("networkidle")
+    expect(page.get_by_role("heading", name="Account")).to_be_visible()
+    weight = page.evaluate(
+        "performance.getEntriesByType('resource').concat("
+        "performance.getEntriesByType('navigation'))"
+        ".reduce((sum, entry) => sum + entry.decodedBodySize, 0)"
+    )
+    assert 20_000 < weight < 250_000
