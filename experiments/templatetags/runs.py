@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from dataclasses import dataclass
+from itertools import groupby
 
 from django import template
 from django.template.loader import get_template
@@ -35,15 +37,12 @@ class Column:
     numeric: bool
     places: int
     best: float | None
+    label: str = ""
 
     @property
     def word(self) -> str:
         """What names it in an address."""
         return str(self.field)
-
-    @property
-    def label(self) -> str:
-        return self.field.label
 
     @property
     def sortable(self) -> bool:
@@ -59,8 +58,20 @@ class Column:
 
 
 def looked_at(table: RunTable) -> list[Column]:
-    """The columns of a table with all that depends on every row."""
-    return [column_of(table, field) for field in table.columns]
+    """The columns of a table with all that depends on every row. Where a param and a metric
+    have the same name, their heads say which is which."""
+    columns = [column_of(table, field) for field in table.columns]
+    labels = Counter(field.label for field in table.columns)
+    for column in columns:
+        label = column.field.label
+        column.label = label if labels[label] == 1 else column.word
+    return columns
+
+
+@register.filter
+def spans(columns: list[Column]) -> list[int]:
+    """How many columns of one kind stand side by side, for a line between the kinds."""
+    return [len(list(group)) for _, group in groupby(columns, lambda column: column.field.kind)]
 
 
 def column_of(table: RunTable, field: Field) -> Column:

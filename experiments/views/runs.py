@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 from experiments import access, charts, curating
 from experiments.filters import NameFilter
 from experiments.listing import Asked
-from experiments.models import Environment, Run
+from experiments.models import Environment, Metric, Run
 from experiments.paging import bounded_count, keyed
 from experiments.refusals import Conflict
 from experiments.templatetags.runs import TEXT_SHOWN
@@ -43,22 +43,31 @@ def run_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 
 
 def metrics_context(asked: Asked, run: Run) -> dict:
-    """A page of the run's metrics, by the part of their name before the first slash."""
+    """A page of the run's metrics, in groups."""
     view = asked.read("view", metrics_view, "charts")
     found, filters = asked.filtered(NameFilter, run.metrics.all())
     size = METRICS_PER_PAGE[view]
     page = asked.page([keyed(found, F("name"))], descending=False, limit=size)
-    groups: dict[str, list] = {}
-    for metric in page.rows:
-        head, slash, _ = metric.name.partition("/")
-        groups.setdefault(head if slash else "", []).append(metric)
     return {
         "view": view,
         "filters": filters,
         "page": page,
         "total": bounded_count(found),
-        "groups": sorted(groups.items()),
+        "groups": grouped(page.rows),
     }
+
+
+def grouped(metrics: list[Metric]) -> list[tuple[str, list[Metric]]]:
+    """Metrics by the part of their name before the first slash; under "" those without one, and
+    those that are alone with theirs."""
+    groups: dict[str, list[Metric]] = {"": []}
+    for metric in metrics:
+        head, slash, _ = metric.name.partition("/")
+        groups.setdefault(head if slash else "", []).append(metric)
+    alone = [head for head, found in groups.items() if head and len(found) == 1]
+    groups[""] += [groups.pop(head)[0] for head in alone]
+    groups[""].sort(key=lambda metric: metric.name)
+    return [(head, groups[head]) for head in sorted(groups) if groups[head]]
 
 
 def metrics_view(text: str) -> str:

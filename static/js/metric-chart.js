@@ -7,7 +7,7 @@
    [data-state] is loading, ready, empty or error. Needs the global Chart. */
 
 const MOST_BUCKETS = 2000;
-const FEW_POINTS = 40;
+const FEW_POINTS = 24;
 const REFETCH_BEYOND = 1.3;
 const WITHIN_REACH = { rootMargin: "300px 0px" };
 
@@ -148,7 +148,7 @@ class MetricChart extends HTMLElement {
         interaction: { mode: "nearest", axis: "x", intersect: false },
         onResize: (_, size) => this.resized(size.width),
         scales: {
-          x: { type: "linear", ...this.limits(), ...this.axis(6) },
+          x: { type: "linear", bounds: "data", ...this.limits(), ...this.axis(6) },
           y: { grace: "4%", ...this.axis(5) },
         },
         plugins: { legend: { display: false }, tooltip: this.tooltip() },
