@@ -36,6 +36,7 @@ from experiments.values import (
     title,
     uuid_in,
 )
+from exptrack.databases import write_together
 
 SERIES_COMPACTED_ON_FINISH = 200
 
@@ -299,7 +300,7 @@ def append(
         if writer is not None and not is_next(run.pk, writer, seq, digest):
             return Receipt(0, True, run.revision)
         now = timezone.now()
-        accepted = add_points(
+        accepted, statements = add_points(
             run_id=run.pk,
             experiment_id=run.experiment_id,
             metrics=metrics,
@@ -308,12 +309,11 @@ def append(
         write_params(run, new_params)
         write_tags(run, new_tags)
         if writer is not None:
-            save_mark(run.pk, writer, seq, digest)
+            mark = [key(uuid7()), key(run.pk), writer, seq, digest]
+            statements.append((UPSERT_MARK, mark))
         begin_if_queued(run, now)
-        with connection.cursor() as cursor:
-            seen = connection.ops.adapt_datetimefield_value(now)
-            cursor.execute(TOUCH_RUN, [seen, key(run.pk)])
-            revision = cursor.fetchone()[0]
+        seen = connection.ops.adapt_datetimefield_value(now)
+        (revision,) = write_together([*statements, (TOUCH_RUN, [seen, key(run.pk)])])
     return Receipt(accepted, False, revision)
 
 
@@ -360,12 +360,6 @@ def is_next(run_id: uuid.UUID, writer: str, seq: int, digest: bytes) -> bool:
             f"Batch {seq} of this writer was stored before with another body.", {"seq": seq}
         )
     return seq == last + 1
-
-
-def save_mark(run_id: uuid.UUID, writer: str, seq: int, digest: bytes) -> None:
-    """Note how far a writer has got, in the transaction of its batch."""
-    with connection.cursor() as cursor:
-        cursor.execute(UPSERT_MARK, [key(uuid7()), key(run_id), writer, seq, digest])
 
 
 def bump(run: Run, *fields: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import numpy as np
 from django.db import connection, transaction
@@ -20,6 +21,7 @@ from experiments.models import Metric, Run
 from experiments.refusals import Gone, Invalid, checked
 from experiments.series import Points, Summary
 from experiments.values import field_name
+from exptrack.databases import write_together
 
 # Rows in one statement: 500 metrics are 8,500 parameters; SQLite takes 32,766.
 ROWS_PER_STATEMENT = 500
@@ -28,33 +30,45 @@ COUNTED_IN_PYTHON = 16
 SUMMARY_COLUMNS = tuple(Summary.__dataclass_fields__)
 QUOTED_SUMMARY = ", ".join(f'"{column}"' for column in SUMMARY_COLUMNS)
 
+
+class Insert(NamedTuple):
+    """An INSERT for any number of rows: what comes before, how many values a row has, and what
+    comes after."""
+
+    head: str
+    values: int
+    end: str = ""
+
+
 SELECT_SERIES = f"""
     SELECT m.id, m.name, t.position, t.small_chunks, t.data,
            {", ".join(f'm."{column}"' for column in SUMMARY_COLUMNS)}
     FROM experiments_metric m JOIN experiments_tail t ON t.metric_id = m.id
-    WHERE m.run_id = %s"""
-UPSERT_METRICS = (
-    f"INSERT INTO experiments_metric (id, run_id, experiment_id, name, {QUOTED_SUMMARY}) VALUES ",
-    f"({', '.join(['%s'] * (4 + len(SUMMARY_COLUMNS)))})",
+    WHERE m.run_id = %s"""  # noqa: S608
+METRICS = Insert(
+    f"""INSERT INTO experiments_metric (id, run_id, experiment_id, name, {QUOTED_SUMMARY})""",
+    4 + len(SUMMARY_COLUMNS),
     "ON CONFLICT (id) DO UPDATE SET "
     + ", ".join(f'"{column}" = EXCLUDED."{column}"' for column in SUMMARY_COLUMNS),
 )
-UPSERT_TAILS = (
-    "INSERT INTO experiments_tail (metric_id, position, small_chunks, data) VALUES ",
-    "(%s, %s, %s, %s)",
-    "ON CONFLICT (metric_id) DO UPDATE SET position = EXCLUDED.position, "
-    "small_chunks = EXCLUDED.small_chunks, data = EXCLUDED.data",
+TAILS = Insert(
+    "INSERT INTO experiments_tail (metric_id, position, small_chunks, data)",
+    4,
+    """ON CONFLICT (metric_id) DO UPDATE SET position = EXCLUDED.position,
+    small_chunks = EXCLUDED.small_chunks, data = EXCLUDED.data""",
 )
-INSERT_CHUNKS = (
-    "INSERT INTO experiments_chunk (id, metric_id, position, count, min_step, max_step, "
-    "min_value, max_value, format, data) VALUES ",
-    "(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-    "",
+CHUNKS = Insert(
+    """INSERT INTO experiments_chunk (id, metric_id, position, count, min_step, max_step,
+    min_value, max_value, format, data)""",
+    10,
 )
 SELECT_LAST_CHUNKS = """
     SELECT position, format, data FROM experiments_chunk
     WHERE metric_id = %s ORDER BY position DESC LIMIT %s"""
 DELETE_CHUNKS_FROM = "DELETE FROM experiments_chunk WHERE metric_id = %s AND position >= %s"
+
+# A statement's text and its parameters.
+Statement = tuple[str, Sequence[object]]
 
 
 @dataclass(slots=True)
@@ -105,11 +119,12 @@ def add_points(
     experiment_id: uuid.UUID,
     metrics: Mapping[str, Columns],
     now_ms: int,
-) -> int:
-    """Add a batch's points to the series of a locked run; how many they were."""
+) -> tuple[int, list[Statement]]:
+    """Put a batch's points behind the series of a locked run; how many they were, and the
+    statements that store them, for the caller to run with its own."""
     columns = merged_by_name(metrics)
     if not columns:
-        return 0
+        return 0, []
     known = {held.name: held for held in open_series(run_id, sorted(columns))}
     touched, chunks, accepted = [], [], 0
     for name in sorted(columns):
@@ -120,13 +135,17 @@ def add_points(
         chunks += keep(held, points)
         touched.append(held)
         accepted += len(points)
-    save_summaries(run_id, experiment_id, touched)
-    insert_many(INSERT_CHUNKS, chunks)
-    for held in touched:
-        if held.small_chunks >= series.MERGE_AT:
+    to_merge = [held for held in touched if held.small_chunks >= series.MERGE_AT]
+    if to_merge:  # what is merged must be there first
+        write_together(list(inserts(CHUNKS, chunks)))
+        chunks = []
+        for held in to_merge:
             merge_small_chunks(held)
-    save_tails(touched)
-    return accepted
+    return accepted, [
+        *upserts_of_summaries(run_id, experiment_id, touched),
+        *inserts(CHUNKS, chunks),
+        *upserts_of_tails(touched),
+    ]
 
 
 def merged_by_name(metrics: Mapping[str, Columns]) -> dict[str, Columns]:
@@ -156,9 +175,7 @@ def open_series(run_id: uuid.UUID, names: Sequence[str]) -> Iterator[OpenSeries]
 def fetch_series(sql: str, params: Sequence[object]) -> list[OpenSeries]:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
-        return [
-            OpenSeries(*row[:4], bytes(row[4]), Summary(*row[5:])) for row in cursor.fetchall()
-        ]
+        return [OpenSeries(*row[:4], bytes(row[4]), Summary(*row[5:])) for row in cursor.fetchall()]
 
 
 def placed(columns: Columns, greatest: int, now_ms: int, name: str) -> Points:
@@ -194,14 +211,12 @@ def counted(steps: Iterable[int | None], greatest: int) -> list[int]:
     return placed_steps
 
 
-def save_summaries(
+def upserts_of_summaries(
     run_id: uuid.UUID, experiment_id: uuid.UUID, touched: Sequence[OpenSeries]
-) -> None:
+) -> Iterator[Statement]:
     owner = key(run_id), key(experiment_id)
-    insert_many(
-        UPSERT_METRICS,
-        [(held.id, *owner, held.name, *summary_values(held.summary)) for held in touched],
-    )
+    rows = [(held.id, *owner, held.name, *summary_values(held.summary)) for held in touched]
+    return inserts(METRICS, rows)
 
 
 def summary_values(summary: Summary) -> list[object]:
@@ -209,21 +224,18 @@ def summary_values(summary: Summary) -> list[object]:
     return [getattr(summary, column) for column in SUMMARY_COLUMNS]
 
 
-def save_tails(touched: Sequence[OpenSeries]) -> None:
-    insert_many(
-        UPSERT_TAILS,
-        [(held.id, held.position, held.small_chunks, held.data) for held in touched],
-    )
+def upserts_of_tails(touched: Sequence[OpenSeries]) -> Iterator[Statement]:
+    rows = [(held.id, held.position, held.small_chunks, held.data) for held in touched]
+    return inserts(TAILS, rows)
 
 
-def insert_many(statement: tuple[str, str, str], rows: Sequence[Sequence[object]]) -> None:
-    """Run an INSERT given as head, one row's marks and end, for any number of rows."""
-    head, marks, end = statement
-    with connection.cursor() as cursor:
-        for start in range(0, len(rows), ROWS_PER_STATEMENT):
-            some = rows[start : start + ROWS_PER_STATEMENT]
-            values = ", ".join([marks] * len(some))
-            cursor.execute(f"{head}{values} {end}", [value for row in some for value in row])
+def inserts(insert: Insert, rows: Sequence[Sequence[object]]) -> Iterator[Statement]:
+    """The statements that insert these rows."""
+    marks = f"({', '.join(['%s'] * insert.values)})"
+    for start in range(0, len(rows), ROWS_PER_STATEMENT):
+        some = rows[start : start + ROWS_PER_STATEMENT]
+        values = ", ".join([marks] * len(some))
+        yield f"{insert.head} VALUES {values} {insert.end}", [v for row in some for v in row]
 
 
 # --- Tails and chunks ------------------------------------------------------------------------
@@ -255,7 +267,7 @@ def seal(held: OpenSeries, points: Points) -> list[tuple]:
 
 
 def chunk_row(metric_id: object, position: int, points: Points) -> tuple:
-    """One chunk, in the order of INSERT_CHUNKS."""
+    """One chunk, in the order of CHUNKS."""
     code, data = series.encode(points)
     least, greatest = series.finite_range(points.values)
     steps = int(points.steps.min()), int(points.steps.max())
@@ -274,7 +286,7 @@ def merge_small_chunks(held: OpenSeries) -> None:
         first = small[0][0]
         cursor.execute(DELETE_CHUNKS_FROM, [held.id, first])
     open_points, held.position, held.small_chunks = held.data, first, 0
-    insert_many(INSERT_CHUNKS, seal(held, points))
+    write_together(list(inserts(CHUNKS, seal(held, points))))
     held.data = open_points
 
 
@@ -292,10 +304,10 @@ def compact_run(*, run: Run, at_most: int | None = None) -> int:
         for held in touched:
             if held.data:
                 chunks += seal(held, series.unpack(held.data))
-        insert_many(INSERT_CHUNKS, chunks)
+        write_together(list(inserts(CHUNKS, chunks)))
         for held in touched:
             merge_small_chunks(held)
-        save_tails(touched)
+        write_together(list(upserts_of_tails(touched)))
     return len(touched)
 
 

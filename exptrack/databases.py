@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+# Beyond this the statement's length outweighs what a wait costs.
+WRITES_IN_ONE = 8
 
 
 def prepare_connection(sender: object, connection: BaseDatabaseWrapper, **kwargs: object) -> None:
@@ -16,3 +22,23 @@ def prepare_connection(sender: object, connection: BaseDatabaseWrapper, **kwargs
             lambda text, fold=fold: fold(text) if isinstance(text, str) else text,
             deterministic=True,
         )
+
+
+def write_together(statements: Sequence[tuple[str, Sequence[object]]]) -> tuple | None:
+    """Run writes of different tables whose order is of no account; the last one's first row.
+
+    On PostgreSQL they go as one statement, a CTE each: every statement of its own costs a wait
+    for the server, which was half of a small batch's time.
+    """
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql" and 1 < len(statements) <= WRITES_IN_ONE:
+            *others, (sql, params) = statements
+            parts = ", ".join(
+                f"w{n} AS ({other} RETURNING 1)" for n, (other, _) in enumerate(others)
+            )
+            together = [value for _, values in others for value in values]
+            cursor.execute(f"WITH {parts} {sql}", [*together, *params])
+        else:
+            for sql, params in statements:
+                cursor.execute(sql, params)
+        return cursor.fetchone() if cursor.description else None
