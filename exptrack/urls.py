@@ -3,14 +3,14 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from experiments.api.urls import unknown_urls
+from experiments.api.urls import site_urls
 from exptrack import health, styleguide
 
 urlpatterns = [
     path("", include("experiments.urls")),
     path("account/", include("accounts.urls")),
     path("api/v1/", include("experiments.api.urls")),
-    path("api/", include(unknown_urls)),
+    path("api/", include(site_urls)),
     path("health/live/", health.live, name="health-live"),
     path("health/ready/", health.ready, name="health-ready"),
     path("admin/", admin.site.urls),

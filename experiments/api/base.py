@@ -48,9 +48,9 @@ class ApiView(APIView):
             check_parameters(request.query_params, ())
 
 
-class CsvView(ApiView):
-    """An endpoint that answers with text/csv, and with JSON when something is wrong, whatever
-    the request accepts."""
+class AnyAcceptView(ApiView):
+    """An endpoint with an answer of its own kind, such as text/csv, and with JSON when something
+    is wrong, whatever the request accepts."""
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple:
         return StrictJSONRenderer(), StrictJSONRenderer.media_type

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from experiments import access, charts, comparing, reading, recording
 from experiments.api import serializers, shapes
-from experiments.api.base import ApiView, CsvView, checked_input, csv_response, path_id
+from experiments.api.base import AnyAcceptView, ApiView, checked_input, csv_response, path_id
 from experiments.api.errors import ValidationFailed
 from experiments.api.parsers import EMPTY_BODY, BatchIn, BatchParser, columns_of
 from experiments.models import WRITER_LENGTH, Metric, Run
@@ -113,7 +113,7 @@ def summaries(run: Run) -> Iterator[Metric]:
         last = some[-1].name
 
 
-class RunHistory(CsvView):
+class RunHistory(AnyAcceptView):
     """Exact points, in the order logged."""
 
     reads_query = True

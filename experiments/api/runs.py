@@ -11,8 +11,8 @@ from experiments import access, curating, recording, tables
 from experiments.api import serializers, shapes
 from experiments.api.base import (
     PAGING,
+    AnyAcceptView,
     ApiView,
-    CsvView,
     checked_input,
     csv_response,
     filtered,
@@ -180,7 +180,7 @@ class RunFinish(ApiView):
         return Response(detail(request, access.readable_run(request.user, run.pk)))
 
 
-class RunCsv(CsvView):
+class RunCsv(AnyAcceptView):
     """The runs table as CSV."""
 
     reads_query = True
@@ -195,7 +195,7 @@ class RunCsv(CsvView):
         return csv_response(lines, "runs.csv")
 
 
-class ExperimentCsv(CsvView):
+class ExperimentCsv(AnyAcceptView):
     """The runs table of one experiment as CSV."""
 
     reads_query = True

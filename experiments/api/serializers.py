@@ -79,6 +79,10 @@ class Text(serializers.CharField):
         return super().to_internal_value(data)
 
 
+class Title(Text):
+    """A run's or experiment's name; `recording` has the last word on it."""
+
+
 class Boolean(serializers.BooleanField):
     """true or false; 1 and "yes" are neither."""
 
@@ -167,9 +171,13 @@ class JsonObject(serializers.Field):
 
 
 class ParamMap(JsonObject):
+    """Names and values of any kind."""
+
+    most = 10_000
+
     def to_internal_value(self, data: object) -> dict:
-        if isinstance(data, dict) and len(data) > 10_000:
-            raise ValidationError("At most 10,000 names at once.")
+        if isinstance(data, dict) and len(data) > self.most:
+            raise ValidationError(f"At most {self.most:,} names at once.")
         return super().to_internal_value(data)
 
 
@@ -194,7 +202,7 @@ class FieldName(Text):
 
 
 class ExperimentIn(Strict):
-    name = Text(max_length=NAME_LENGTH)
+    name = Title(max_length=NAME_LENGTH)
     description = Text(allow_blank=True, max_length=MAX_DESCRIPTION, required=False)
     tags = ExperimentTagMap(required=False)
     visibility = serializers.ChoiceField(Experiment.Visibility.choices, required=False)
@@ -205,18 +213,18 @@ class ExperimentChange(ExperimentIn):
 
 
 class RestoreIn(Strict):
-    name = Text(max_length=NAME_LENGTH, required=False)
+    name = Title(max_length=NAME_LENGTH, required=False)
 
 
 class CollaboratorIn(Strict):
-    user = Text(max_length=150)
+    user = Title(max_length=150)
     role = serializers.ChoiceField(Collaborator.Role.choices, default="viewer")
 
 
 class RunIn(Strict):
-    experiment = Text(max_length=NAME_LENGTH)
+    experiment = Title(max_length=NAME_LENGTH)
     id = Uuid(required=False)
-    name = Text(max_length=NAME_LENGTH, required=False)
+    name = Title(max_length=NAME_LENGTH, required=False)
     params = ParamMap(required=False)
     tags = TagMap(required=False)
     parent = Uuid(required=False, allow_null=True)
@@ -227,11 +235,11 @@ class RunIn(Strict):
 
 
 class RunChange(Strict):
-    name = Text(max_length=NAME_LENGTH, required=False)
+    name = Title(max_length=NAME_LENGTH, required=False)
     notes = Text(allow_blank=True, max_length=LONG_TEXT, required=False)
     tags = TagMap(required=False)
     status = serializers.ChoiceField(Run.Status.choices, required=False)
-    experiment = Text(max_length=NAME_LENGTH, required=False)
+    experiment = Title(max_length=NAME_LENGTH, required=False)
 
 
 class FinishIn(Strict):
@@ -245,7 +253,7 @@ class Nothing(Strict):
 
 
 class TokenIn(Strict):
-    name = Text(max_length=100)
+    name = Title(max_length=100)
     scope = serializers.ChoiceField(Token.Scope.choices, default="write")
     experiment = Uuid(required=False, allow_null=True)
     expires_at = Moment(required=False, allow_null=True)

@@ -3,7 +3,7 @@
 from django.contrib.auth.decorators import login_not_required
 from django.urls import path, re_path
 
-from experiments.api import errors, experiments, points, runs, tokens
+from experiments.api import errors, experiments, points, runs, schema, tokens
 
 experiment_urls = [
     path("experiments/", experiments.ExperimentList.as_view(), name="api-experiment-list"),
@@ -38,4 +38,9 @@ account_urls = [
 
 urlpatterns = [*experiment_urls, *run_urls, *account_urls]
 
-unknown_urls = [re_path(r"^(?P<path>.*)$", login_not_required(errors.unknown_path))]
+# Below /api/, beside v1/.
+site_urls = [
+    path("schema/", schema.ApiDocument.as_view(), name="api-schema"),
+    path("docs/", schema.ApiDocs.as_view(), name="api-docs"),
+    re_path(r"^(?P<path>.*)$", login_not_required(errors.unknown_path)),
+]
