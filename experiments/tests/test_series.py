@@ -2,7 +2,6 @@
 
 import math
 import struct
-import time
 import zlib
 from fractions import Fraction
 from functools import reduce
@@ -720,17 +719,6 @@ def test_series_that_share_no_step_do_not_meet():
 
 
 # --- The cost --------------------------------------------------------------------------------
-# Bounds a few times the measured figures: a busy machine passes, a loop over points does not.
-
-
-def fastest(work, times=5):
-    """The shortest of some tries, in seconds of this thread's processor time."""
-    tries = []
-    for _ in range(times):
-        began = time.thread_time()
-        work()
-        tries.append(time.thread_time() - began)
-    return min(tries)
 
 
 def test_a_curve_takes_few_bytes_on_disk():
@@ -738,17 +726,3 @@ def test_a_curve_takes_few_bytes_on_disk():
         code, data = encode(curve(n))
         assert code == PCO
         assert len(data) / n < most
-
-
-def test_adding_one_point_takes_microseconds():
-    before, one = extend(None, curve(1000)), curve(1)
-    assert fastest(lambda: [extend(before, one) for _ in range(100)]) / 100 < 15e-6
-    assert fastest(lambda: [pack(one) for _ in range(100)]) / 100 < 10e-6
-
-
-def test_a_million_points_are_summed_up_thinned_out_and_smoothed_without_a_loop():
-    points = curve(1_000_000)
-    assert fastest(lambda: extend(None, points)) < 0.05
-    assert fastest(lambda: canonical(points)) < 0.05
-    assert fastest(lambda: downsample(points.steps, points.values, 1000)) < 0.05
-    assert fastest(lambda: smooth(points.values, 0.99)) < 0.12
