@@ -1,11 +1,12 @@
-"""One address serves the whole page and the fragment htmx asks for."""
+"""How pages are answered: whole, as the fragment htmx asks for, or as an apology."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseServerError
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
 
 
@@ -34,3 +35,9 @@ def render_page(
     response = render(request, name, {**(context or {}), "is_fragment": is_fragment}, status=status)
     patch_vary_headers(response, ["HX-Request"])
     return response
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """The page of a request that broke, naming it by its id. No context processor runs: what
+    they ask for may be what broke."""
+    return HttpResponseServerError(render_to_string("500.html", {"request": request}))

@@ -244,6 +244,10 @@ AXES_COOLOFF_TIME = 0.25
 AXES_LOCKOUT_TEMPLATE = "accounts/locked_out.html"
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
+# Axes keeps the form of a refused attempt, and only knows the field `password` by itself.
+AXES_SENSITIVE_PARAMETERS = (
+    "username ip_address csrfmiddlewaretoken current_password new_password1 new_password2"
+).split()
 
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 SESSION_COOKIE_HTTPONLY = True

@@ -69,3 +69,11 @@ def test_sixty_four_characters_and_more_are_fine(signed_in, alice, fresh):
     long = "ünïcode and spaces " * 8
     assert change(signed_in(alice), new=long).status_code == 302
     assert fresh(alice).check_password(long)
+
+
+def test_what_was_typed_is_kept_nowhere(signed_in, alice, everything_stored, caplog):
+    caplog.set_level("DEBUG")
+    typed = ("nearly-my-password", "a new one, unrelated", "a new one, unrelatet")
+    change(signed_in(alice), *typed)
+    assert "nearly" not in everything_stored() + caplog.text
+    assert "unrelate" not in everything_stored() + caplog.text

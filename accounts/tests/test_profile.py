@@ -71,3 +71,9 @@ def test_no_address_is_refused_with_the_form(signed_in, alice):
 
 def test_who_comes_back_from_signing_in_finds_the_page(signed_in, alice):
     assert signed_in(alice).get(URL)["Location"] == reverse("account")
+
+
+def test_what_was_typed_is_kept_nowhere(signed_in, alice, everything_stored, caplog):
+    caplog.set_level("DEBUG")
+    save(signed_in(alice), password="nearly-my-password")
+    assert "nearly" not in everything_stored() + caplog.text

@@ -89,6 +89,13 @@ def test_too_many_wrong_passwords_lock_this_name_out_from_this_address(client, a
     assert sign_in(elsewhere, "alice", PASSWORD).status_code == 302
 
 
+def test_a_claimed_address_does_not_get_round_the_lock(client, alice):
+    for number in range(settings.AXES_FAILURE_LIMIT):
+        claim = Client(headers={"X-Forwarded-For": f"203.0.113.{number}", "X-Real-IP": "1.2.3.4"})
+        response = sign_in(claim, "alice", "wrong")
+    assert response.status_code == 429
+
+
 def test_a_lock_ends_by_itself(client, alice, time_machine):
     lock_out(client, "alice")
     time_machine.move_to(timezone.now() + timedelta(minutes=16))
@@ -129,6 +136,14 @@ def test_deactivating_ends_the_session(signed_in, alice):
     assert browser.get("/account/").status_code == 200
     User.objects.filter(pk=alice.pk).update(is_active=False)
     assert browser.get("/account/").status_code == 302
+
+
+def test_what_was_typed_is_kept_nowhere(client, alice, everything_stored, caplog):
+    caplog.set_level("DEBUG")
+    sign_in(client, "alice", "nearly-my-password")
+    client.post("/admin/login/", {"username": "alice", "password": "nearly-my-password"})
+    assert "sign_in_refused" in caplog.text
+    assert "nearly" not in everything_stored() + caplog.text
 
 
 def test_the_form_is_refused_without_its_csrf_token(alice):
