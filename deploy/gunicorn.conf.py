@@ -1,6 +1,7 @@
 """How gunicorn serves ExpTrack: `manage.py serve` uses this, and so may a service manager."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -23,6 +24,14 @@ worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
 limit_request_line = 8190
 # Long enough for the largest batch to commit on a slow machine.
 timeout = 120
+# Longer than the SDK's heartbeats are apart, shorter than a stop may take: a connection that a
+# browser opened ahead of need holds up an orderly stop for as long.
+keepalive = 20
 graceful_timeout = 30
-keepalive = 75
 loglevel = "warning"
+
+
+def post_worker_init(worker: object) -> None:
+    """Leave Ctrl-C to the master, which tells the workers: a worker told twice at once locks
+    itself up in its own signal handler until it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

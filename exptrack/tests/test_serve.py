@@ -224,7 +224,9 @@ def test_the_admin_can_be_named_and_given_a_password_by_the_environment(serve):
 def test_ctrl_c_leaves_nothing_behind(serve):
     running = serve().wait_until_it_answers()
     assert len(running.session()) == 3  # gunicorn's master and two workers
-    running.end()
+    begun = time.monotonic()
+    assert "SIGKILL" not in running.end()
+    assert time.monotonic() - begun < 10
     assert running.process.returncode == 0
     assert running.session() == []
     socket.create_server(("127.0.0.1", running.port)).close()
