@@ -3,7 +3,7 @@
 PYTHON ?=
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
-INSTALL := $(IN_VENV) -m pip install --quiet --disable-pip-version-check --require-hashes
+INSTALL := $(IN_VENV) -m pip install -qq --disable-pip-version-check --require-hashes
 
 .PHONY: help run test check format lock clean
 .DEFAULT_GOAL := help
