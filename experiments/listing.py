@@ -56,8 +56,9 @@ class Asked:
 
     def leave_out(self, name: str, fault: str) -> None:
         """Go on without a parameter, and say why."""
+        shown = self.query[name][:SHOWN_OF_A_FAULT]
+        self.faults.append(f"“{shown}” cannot be used as {name}, so it was left out. {fault}")
         del self.query[name]
-        self.faults.append(fault)
 
     def read(self, name: str, rule: Callable[[str], object], default: object) -> object:
         """`rule` of a parameter's text; the default when it is absent, or at fault."""
@@ -66,7 +67,7 @@ class Asked:
         try:
             return rule(self.query[name])
         except InvalidValue as error:
-            self.leave_out(name, f"This {name} cannot be used, so it was left out. {error}")
+            self.leave_out(name, str(error))
             return default
 
     def limit(self) -> int:
@@ -79,9 +80,11 @@ class Asked:
         """The rows that the filters leave, and the values that are in force."""
         filterset = filterset_class(self.query, rows)
         for name, faults in filterset.errors.items():
-            shown = self.query.get(name, "")[:SHOWN_OF_A_FAULT]
-            words = " ".join(str(fault) for fault in faults)
-            self.leave_out(name, f"The filter {name} = “{shown}” was left out. {words}")
+            known = [
+                value for value, _ in getattr(filterset.form.fields[name], "choices", ()) if value
+            ]
+            words = f"Known are {', '.join(known)}." if known else " ".join(map(str, faults))
+            self.leave_out(name, words)
         if filterset.errors:
             filterset = filterset_class(self.query, rows)
         values = {name: self.query[name] for name in filterset.filters if name in self.query}
@@ -95,11 +98,8 @@ class Asked:
         try:
             return paginate(segments, descending=descending, limit=limit, query=bound)
         except BadCursor:
-            self.leave_out(
-                CURSOR_PARAMETER,
-                "This page of the list cannot be found any more, so this is the first one.",
-            )
-            del bound[CURSOR_PARAMETER]
+            self.faults.append("This page of the list cannot be found; here is the first one.")
+            del self.query[CURSOR_PARAMETER], bound[CURSOR_PARAMETER]
             return paginate(segments, descending=descending, limit=limit, query=bound)
 
 

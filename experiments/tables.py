@@ -36,6 +36,11 @@ SMALL_IS_GOOD = frozenset(
     "bpc bpd distance residual gap fpr fnr eer memory".split()
 )
 NEITHER_IS_GOOD = frozenset("epoch epochs step steps lr iteration iterations".split())
+HELD_OUT = frozenset("val valid validation test eval evaluation dev".split())
+MEASURES = frozenset(
+    "accuracy acc loss f1 auc auroc auprc precision recall error mse rmse mae r2 score reward "
+    "return bleu rouge map miou iou dice perplexity fid wer cer psnr ssim".split()
+)
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -150,7 +155,7 @@ def default_columns(runs: Sequence[Run]) -> list[Field]:
     return [
         *(Field("attribute", name) for name in DEFAULT_ATTRIBUTES),
         *(Field("param", name) for name in differing(params, len(runs))[:DEFAULT_PARAMS]),
-        *(Field("metric", name, "last") for name in most_common(metrics)[:DEFAULT_METRICS]),
+        *(Field("metric", name, "last") for name in most_telling(metrics)[:DEFAULT_METRICS]),
     ]
 
 
@@ -166,8 +171,29 @@ def differing(params: Iterable[tuple[str, str, str]], runs: int) -> list[str]:
     return [name for name in most_common(counts) if name in differ]
 
 
+def most_telling(counts: Counter[str]) -> list[str]:
+    """Of the names of metrics with how many runs have each, those that many have; in front what
+    by its words tells how good a run is, on data held out above all."""
+    usual = max(counts.values(), default=0) / 2
+    names = [name for name in most_common(counts) if counts[name] >= usual]
+    return sorted(names, key=how_telling)
+
+
+def how_telling(name: str) -> int:
+    """0 for a measure on data held out, 1 for another measure, 2 for what may be one, 3 for what
+    only counts or sets something, 4 for what a machine reports of itself."""
+    words = set(words_of(name))
+    if name.startswith("system/"):
+        return 4
+    if words & NEITHER_IS_GOOD:
+        return 3
+    if words & HELD_OUT:
+        return 0
+    return 1 if words & MEASURES else 2
+
+
 def most_common(counts: Counter[str]) -> list[str]:
-    """Names by how often they come, ties by name."""
+    """Names, those that come most often first, ties in alphabetical order."""
     return sorted(counts, key=lambda name: (-counts[name], name))
 
 

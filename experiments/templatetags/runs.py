@@ -142,7 +142,10 @@ def absent(column: Column) -> SafeString:
 def number_cell(text: str, exact: str, width: int, is_best: bool) -> SafeString:
     """A number, its point under the points of the column; exact on hover."""
     tail = tail_of(text)
-    padded = format_html('<span class="places places-{}">{}</span>', width, tail) if width else ""
+    is_aligned = width and text[-1].isdigit()  # NaN and ∞ have no point
+    padded = (
+        format_html('<span class="places places-{}">{}</span>', width, tail) if is_aligned else tail
+    )
     best = format_html("{}", best_mark()) if is_best else ""
     return format_html(
         '<td class="cell-number{}" title="{}">{}{}{}</td>',

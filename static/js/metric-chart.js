@@ -100,7 +100,9 @@ class MetricChart extends HTMLElement {
     this.odd = oddPoints(series);
     if (this.chart) {
       this.chart.data.datasets = this.datasets();
-      Object.assign(this.chart.options.scales.x, this.limits());
+      const { x, y } = this.chart.options.scales;
+      Object.assign(x, this.span());
+      Object.assign(y, this.height());
       this.chart.update();
     } else {
       this.chart = new Chart(this.canvas, this.settings());
@@ -132,8 +134,21 @@ class MetricChart extends HTMLElement {
     return [line, above, { ...plain, data: pairs(x, lo) }];
   }
 
-  limits() {
-    return { min: this.range?.[0], max: this.range?.[1] };
+  /* The ends of the axes, given so that their ticks are round numbers between them. */
+  span() {
+    const { x } = this.series;
+    const [min, max] = this.range ?? [x[0], x.at(-1)];
+    return min < max ? { min, max } : { min: undefined, max: undefined };
+  }
+
+  height() {
+    const { y, lo, hi, raw } = this.series;
+    const values = (raw ? y : [...lo, ...hi]).filter(Number.isFinite);
+    const [least, greatest] = [values.reduce(lesser, Infinity), values.reduce(greater, -Infinity)];
+    const margin = (greatest - least) * 0.05;
+    const isFlat = !(least < greatest && Number.isFinite(margin));
+    return isFlat ? { min: undefined, max: undefined }
+      : { min: least - margin, max: greatest + margin };
   }
 
   settings() {
@@ -148,8 +163,8 @@ class MetricChart extends HTMLElement {
         interaction: { mode: "nearest", axis: "x", intersect: false },
         onResize: (_, size) => this.resized(size.width),
         scales: {
-          x: { type: "linear", bounds: "data", ...this.limits(), ...this.axis(6) },
-          y: { grace: "4%", ...this.axis(5) },
+          x: { type: "linear", ...this.span(), ...this.axis(6) },
+          y: { ...this.height(), ...this.axis(7) },
         },
         plugins: { legend: { display: false }, tooltip: this.tooltip() },
       },
@@ -166,6 +181,7 @@ class MetricChart extends HTMLElement {
         padding: 6,
         maxRotation: 0,
         maxTicksLimit: most,
+        includeBounds: false,
         callback: short,
         font: { size: 11, family: getComputedStyle(this).fontFamily },
       },
@@ -230,6 +246,8 @@ class MetricChart extends HTMLElement {
   }
 }
 
+const lesser = (one, other) => Math.min(one, other);
+const greater = (one, other) => Math.max(one, other);
 const EVENTS = ["click", "dblclick", "range-chosen"];
 const all = new Set();
 
