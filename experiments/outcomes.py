@@ -1,9 +1,12 @@
-"""What came out of an experiment: the last values of one metric over all its living runs.
+"""What came of experiments: their runs by status, the latest run, a metric over all runs.
 
-Plain indexed SQL over the metrics' summaries; no point is read.
+Plain indexed SQL over runs and the metrics' summaries; no point is read.
 """
 
 from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
 
 from django.db.models import (
     Avg,
@@ -13,16 +16,47 @@ from django.db.models import (
     FloatField,
     Max,
     Min,
+    OuterRef,
     QuerySet,
+    Subquery,
     Sum,
     Value,
     When,
 )
 
 from experiments.models import Experiment, Metric, Run
+from experiments.querysets import STATUSES, shown_status
 
 # Of numbers up to 1, those below count as 0: a square is a double no more.
 SMALLEST_SQUARED = 1e-150
+
+
+def counts_by_status(experiments: Iterable[Experiment]) -> dict[uuid.UUID, dict[str, int]]:
+    """For each experiment how many living runs there are, in all and by shown status."""
+    ids = [experiment.pk for experiment in experiments]
+    counts = {pk: dict.fromkeys(("total", *STATUSES), 0) for pk in ids}
+    rows = (
+        Run.objects.filter(experiment__in=ids, trashed_at=None)
+        .order_by()
+        .values("experiment", shown=shown_status())
+        .annotate(runs=Count("*"))
+    )
+    for row in rows:
+        counts[row["experiment"]][row["shown"]] = row["runs"]
+        counts[row["experiment"]]["total"] += row["runs"]
+    return counts
+
+
+def latest_runs(experiments: Iterable[Experiment]) -> dict[uuid.UUID, Run]:
+    """The living run of each experiment that started last; two statements, each experiment's
+    found at the end of the index (experiment, started_at, id)."""
+    newest = Run.objects.filter(
+        experiment=OuterRef("pk"), trashed_at=None, started_at__isnull=False
+    ).order_by("-started_at", "-id")
+    ids = Experiment.objects.filter(pk__in=[experiment.pk for experiment in experiments])
+    found = ids.annotate(newest=Subquery(newest.values("pk")[:1])).values_list("newest", flat=True)
+    runs = Run.objects.filter(pk__in=[pk for pk in found if pk is not None])
+    return {run.experiment_id: run for run in runs}
 
 
 def metric_over_runs(experiment: Experiment, name: str) -> dict:

@@ -16,7 +16,6 @@ from django.db import models
 from django.db.models import (
     Case,
     CharField,
-    Count,
     DateTimeField,
     DurationField,
     Exists,
@@ -161,38 +160,6 @@ class ExperimentQuerySet(models.QuerySet):
         if field == "last_run_at":
             parts.append(unkeyed(self.filter(last_run_at=None)))
         return parts, ordering.startswith("-")
-
-
-def counts_by_status(experiments: Iterable[Experiment]) -> dict[uuid.UUID, dict[str, int]]:
-    """For each experiment how many living runs there are, in all and by shown status."""
-    from experiments.models import Run
-
-    ids = [experiment.pk for experiment in experiments]
-    counts = {pk: dict.fromkeys(("total", *STATUSES), 0) for pk in ids}
-    rows = (
-        Run.objects.filter(experiment__in=ids, trashed_at=None)
-        .order_by()
-        .values("experiment", shown=shown_status())
-        .annotate(runs=Count("*"))
-    )
-    for row in rows:
-        counts[row["experiment"]][row["shown"]] = row["runs"]
-        counts[row["experiment"]]["total"] += row["runs"]
-    return counts
-
-
-def latest_runs(experiments: Iterable[Experiment]) -> dict[uuid.UUID, Run]:
-    """The living run of each experiment that started last; two statements, each experiment's
-    found at the end of the index (experiment, started_at, id)."""
-    from experiments.models import Experiment, Run
-
-    newest = Run.objects.filter(
-        experiment=OuterRef("pk"), trashed_at=None, started_at__isnull=False
-    ).order_by("-started_at", "-id")
-    ids = Experiment.objects.filter(pk__in=[experiment.pk for experiment in experiments])
-    found = ids.annotate(newest=Subquery(newest.values("pk")[:1])).values_list("newest", flat=True)
-    runs = Run.objects.filter(pk__in=[pk for pk in found if pk is not None])
-    return {run.experiment_id: run for run in runs}
 
 
 class RunQuerySet(models.QuerySet):

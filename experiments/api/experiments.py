@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
-from experiments import access, curating, outcomes, querysets, recording
+from experiments import access, curating, outcomes, recording
 from experiments.api import serializers, shapes
 from experiments.api.base import (
     PAGING,
@@ -32,8 +32,8 @@ def detail(request: Request, experiment: Experiment) -> dict:
 
 def described(request: Request, experiments: list[Experiment]) -> list[dict]:
     """Experiments with their counts and latest runs; three statements for any number."""
-    counts = querysets.counts_by_status(experiments)
-    latest = querysets.latest_runs(experiments)
+    counts = outcomes.counts_by_status(experiments)
+    latest = outcomes.latest_runs(experiments)
     return [
         shapes.experiment_json(request, found, counts[found.pk], latest.get(found.pk))
         for found in experiments
@@ -147,10 +147,10 @@ class ExperimentSummary(ApiView):
     def get(self, request: Request, pk: str) -> Response:
         experiment = access.readable_experiment(request.user, path_id(pk))
         query = checked_input(serializers.SummaryQuery, request.query_params)
-        latest = querysets.latest_runs([experiment]).get(experiment.pk)
+        latest = outcomes.latest_runs([experiment]).get(experiment.pk)
         return Response(
             {
-                "run_counts": querysets.counts_by_status([experiment])[experiment.pk],
+                "run_counts": outcomes.counts_by_status([experiment])[experiment.pk],
                 "latest_run": latest and shapes.latest_run_json(latest),
                 "metrics": {
                     name: self.metric(experiment, name)

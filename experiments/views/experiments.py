@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from accounts.snippets import LOG_A_RUN
-from experiments import access, querysets, tables
+from experiments import access, outcomes, querysets, tables
 from experiments.fields import Field, Ordering, parse_ordering
 from experiments.filters import AGES, ExperimentFilter, RunTableFilter
 from experiments.listing import PAGE_SIZES, Asked
@@ -22,8 +22,12 @@ from experiments.views.lists import list_page
 
 EXPERIMENT_ORDERINGS = ("name", "created_at", "last_run_at")
 NEWEST_FIRST = Ordering(Field("attribute", "started"), descending=True)
-# What a cell shows of a param or tag needs neither its JSON nor a text of 64 KiB.
-LONG_COLUMNS = {"param": ("value", "text"), "tag": ("text",)}
+# What a cell shows needs neither a param's JSON nor a text of 64 KiB.
+UNREAD = {
+    "param": ("experiment", "value", "text"),
+    "tag": ("experiment", "text"),
+    "metric": ("experiment", "last_time"),
+}
 
 
 @require_safe
@@ -35,7 +39,7 @@ def experiment_list(request: HttpRequest) -> HttpResponse:
     ordering = asked.read("ordering", experiment_ordering, "-last_run_at")
     segments, descending = rows.segments(ordering)
     page = asked.page(segments, descending=descending, limit=asked.limit())
-    counts, latest = querysets.counts_by_status(page.rows), querysets.latest_runs(page.rows)
+    counts, latest = outcomes.counts_by_status(page.rows), outcomes.latest_runs(page.rows)
     context = {
         "asked": asked,
         "filters": filters,
@@ -71,10 +75,10 @@ def experiment_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     )
     if columns is None:
         columns = usual_columns(rows, experiment, ordering)
-    table = tables.chosen(page.rows, named_first(columns), without=LONG_COLUMNS)
+    table = tables.chosen(page.rows, named_first(columns), without=UNREAD)
     context = {
         "experiment": experiment,
-        "counts": querysets.counts_by_status([experiment])[experiment.pk],
+        "counts": outcomes.counts_by_status([experiment])[experiment.pk],
         "asked": asked,
         "filters": filters,
         "ordering": str(ordering),
