@@ -70,9 +70,9 @@ class Asked:
             self.leave_out(name, str(error))
             return default
 
-    def limit(self) -> int:
+    def limit(self, default: int = DEFAULT_PAGE_SIZE) -> int:
         """How many rows a page is to have."""
-        return self.read("limit", page_size, DEFAULT_PAGE_SIZE)
+        return self.read("limit", page_size, default)
 
     def filtered(
         self, filterset_class: type[django_filters.FilterSet], rows: QuerySet

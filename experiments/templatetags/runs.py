@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 
 from django import template
@@ -25,6 +26,8 @@ LONGEST_NUMBER_AS_LOGGED = 10
 MOST_PLACES = 8
 NUMERIC_ATTRIBUTES = ("duration",)
 TEXT_SHOWN = 2_000  # characters of one param
+NUMBER = '<td class="cell-number{}" title="{}">{}{}</td>'
+ALIGNED = '<td class="cell-number{}" title="{}">{}{}<span class="places places-{}">{}</span></td>'
 MOMENTS = ("created", "started", "ended")
 
 
@@ -141,22 +144,14 @@ def absent(column: Column) -> SafeString:
 
 def number_cell(text: str, exact: str, width: int, is_best: bool) -> SafeString:
     """A number, its point under the points of the column; exact on hover."""
+    kind, mark = (" cell-best", best_mark()) if is_best else ("", "")
+    if not width or not text[-1].isdigit():  # NaN and ∞ have no point
+        return format_html(NUMBER, kind, exact, mark, text)
     tail = tail_of(text)
-    is_aligned = width and text[-1].isdigit()  # NaN and ∞ have no point
-    padded = (
-        format_html('<span class="places places-{}">{}</span>', width, tail) if is_aligned else tail
-    )
-    best = format_html("{}", best_mark()) if is_best else ""
-    return format_html(
-        '<td class="cell-number{}" title="{}">{}{}{}</td>',
-        " cell-best" if is_best else "",
-        exact,
-        best,
-        text.removesuffix(tail) if tail else text,
-        padded,
-    )
+    return format_html(ALIGNED, kind, exact, mark, text.removesuffix(tail), width, tail)
 
 
+@cache
 def best_mark() -> SafeString:
     """What says "best" beside the colour."""
     icon = get_template("components/icon.html")
@@ -185,6 +180,7 @@ def attribute_cell(run: Run, name: str) -> SafeString:
     return format_html('<td class="cell-name"><bdi>{}</bdi></td>', text)
 
 
+@cache
 def status_badge(status: str) -> SafeString:
     return get_template("components/status_badge.html").render({"status": status})
 

@@ -19,7 +19,9 @@ from experiments.querysets import STATUSES
 from experiments.templatetags.runs import looked_at
 from experiments.values import InvalidValue
 from experiments.views.lists import list_page
+from exptrack.pages import wants_fragment
 
+EXPERIMENTS_PER_PAGE = 50
 EXPERIMENT_ORDERINGS = ("name", "created_at", "last_run_at")
 NEWEST_FIRST = Ordering(Field("attribute", "started"), descending=True)
 # What a cell shows needs neither a param's JSON nor a text of 64 KiB.
@@ -38,7 +40,7 @@ def experiment_list(request: HttpRequest) -> HttpResponse:
     rows, filters = asked.filtered(ExperimentFilter, visible.for_list())
     ordering = asked.read("ordering", experiment_ordering, "-last_run_at")
     segments, descending = rows.segments(ordering)
-    page = asked.page(segments, descending=descending, limit=asked.limit())
+    page = asked.page(segments, descending=descending, limit=asked.limit(EXPERIMENTS_PER_PAGE))
     counts, latest = outcomes.counts_by_status(page.rows), outcomes.latest_runs(page.rows)
     context = {
         "asked": asked,
@@ -67,53 +69,54 @@ def experiment_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """One experiment and the table of its runs."""
     experiment = access.readable_experiment(request.user, pk)
     asked = Asked.by(request)
+    context = {"experiment": experiment, "asked": asked} | runs_context(asked, experiment)
+    owners = {request.user.username, *(run.owner.username for run in context["page"].rows)}
+    context |= {
+        "owners": sorted(owners),
+        "statuses": STATUSES,
+        "quick_filters": quick_filters(asked, request.user.username),
+        "token_url": f"{reverse('account')}?experiment={experiment.pk}",
+    }
+    if not wants_fragment(request):
+        context["counts"] = outcomes.counts_by_status([experiment])[experiment.pk]
+    return list_page(request, "experiments/experiment_detail.html", context, fragment="runs")
+
+
+def runs_context(asked: Asked, experiment: Experiment) -> dict:
+    """The page of runs that an address asks for, in columns."""
     rows, filters, ordering, columns = asked_runs(asked, experiment)
-    page = asked.page(
-        rows.segments(ordering, experiment.pk),
-        descending=ordering.descending,
-        limit=(limit := asked.limit()),
-    )
-    if columns is None:
-        columns = usual_columns(rows, experiment, ordering)
-    table = tables.chosen(page.rows, named_first(columns), without=UNREAD)
-    context = {
-        "experiment": experiment,
-        "counts": outcomes.counts_by_status([experiment])[experiment.pk],
-        "asked": asked,
+    segments = rows.segments(ordering, experiment.pk)
+    limit = asked.limit()
+    page = asked.page(segments, descending=ordering.descending, limit=limit)
+    columns = named_first(columns or usual_columns(rows, ordering))
+    table = tables.chosen(page.rows, columns, without=UNREAD)
+    return {
         "filters": filters,
         "ordering": str(ordering),
-        "page": page,
         "limit": limit,
         "page_sizes": PAGE_SIZES,
+        "page": page,
         "total": bounded_count(rows),
         "table": table,
         "columns": looked_at(table),
-        "token_url": f"{reverse('account')}?experiment={experiment.pk}",
-        "csv_url": csv_url(asked, experiment, table.columns),
-        "statuses": STATUSES,
-        "owners": sorted({request.user.username, *(run.owner.username for run in page.rows)}),
-        "quick_filters": quick_filters(asked, request.user.username),
+        "csv_url": csv_url(asked, experiment, columns),
     }
-    return list_page(request, "experiments/experiment_detail.html", context, fragment="runs")
 
 
 def quick_filters(asked: Asked, username: str) -> list[tuple[str, bool, str]]:
     """The chips above the table: what each says, whether it is on, and where it leads. Filters
     that have no field of their own are there to be taken away."""
-    offered = {("status", "running"): "Running", ("owner", username): "Mine"}
-    offered["within", "7d"] = AGES["7d"][1]
+    chips = {("status", "running"): "Running", ("owner", username): "Mine"}
+    chips["within", "7d"] = AGES["7d"][1]
     for name in ("within", "tag", "created_after", "created_before"):
-        if name in asked.query:
-            text = asked.query[name]
-            offered.setdefault(
-                (name, text),
-                AGES[text][1] if name == "within" else f"{name.replace('_', ' ')} {text}",
-            )
-    chips = []
-    for (name, value), label in offered.items():
-        is_on = asked.query.get(name) == value
-        chips.append((label, is_on, asked.url_with(**{name: None if is_on else value})))
-    return chips
+        if (text := asked.query.get(name)) and (name, text) not in chips:
+            words = AGES[text][1] if name == "within" else f"{name.replace('_', ' ')} {text}"
+            chips[name, text] = words
+    return [
+        (label, is_on, asked.url_with(**{name: None if is_on else value}))
+        for (name, value), label in chips.items()
+        for is_on in [asked.query.get(name) == value]
+    ]
 
 
 def asked_runs(
@@ -126,13 +129,10 @@ def asked_runs(
     return rows, filters, ordering, asked.read("columns", tables.parse_columns, None)
 
 
-def usual_columns(
-    rows: querysets.RunQuerySet, experiment: Experiment, ordering: Ordering
-) -> list[Field]:
+def usual_columns(rows: querysets.RunQuerySet, ordering: Ordering) -> list[Field]:
     """The default columns of a selection: those of its newest runs, whatever the order and the
     page, so that sorting does not exchange them; with the one it is sorted by."""
-    newest = rows.newest(tables.RUNS_LOOKED_AT)
-    columns = tables.default_columns(newest)
+    columns = tables.default_columns(rows.newest(tables.RUNS_LOOKED_AT))
     return columns if ordering.field in columns else [*columns, ordering.field]
 
 
