@@ -44,7 +44,9 @@ class ApiView(APIView):
         for name, values in request.query_params.lists():
             if "\0" in name or any("\0" in value for value in values):
                 raise ValidationFailed("The query cannot hold the character NUL (%00).")
-        if not (self.reads_query and request.method in SAFE_METHODS):
+        if request.method in self.allowed_methods and not (
+            self.reads_query and request.method in SAFE_METHODS
+        ):
             check_parameters(request.query_params, ())
 
 
@@ -72,7 +74,8 @@ def path_id(text: str) -> uuid.UUID:
 
 
 def check_parameters(query: QueryDict, known: Iterable[str]) -> None:
-    """Refuse parameters that nobody reads, and values of which only the last would be."""
+    """Refuse parameters that nobody reads, values of which only the last would be, and empty
+    ones, which would be taken for none."""
     known = sorted(known)
     unknown = [name for name in query if name not in known]
     if unknown:
@@ -80,11 +83,13 @@ def check_parameters(query: QueryDict, known: Iterable[str]) -> None:
             "The query has unknown parameters.",
             {name: [f"Known are {', '.join(known) or 'none'}."] for name in unknown},
         )
-    repeated = [name for name, values in query.lists() if len(values) > 1]
-    if repeated:
-        raise ValidationFailed(
-            "The query repeats a parameter.", {name: ["Give it once."] for name in repeated}
-        )
+    faults = {
+        name: ["Give it once." if len(values) > 1 else "Give it a value, or leave it out."]
+        for name, values in query.lists()
+        if values != [value for value in values[:1] if value]
+    }
+    if faults:
+        raise ValidationFailed("The query cannot be used.", faults)
 
 
 def filtered(filterset_class: type, request: Request, rows: object, others: Sequence[str]) -> tuple:

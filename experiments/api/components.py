@@ -298,6 +298,8 @@ SAYS = {
     409: "It contradicts what is stored.",
     411: "The request has no Content-Length.",
     413: "The request is larger than its limits; the message names the one.",
+    414: "The address is longer than 8 KiB. The server says so before ExpTrack sees the request, "
+    "so this is the one answer that is not JSON.",
     415: "The body is not JSON in UTF-8, plain or gzipped.",
     422: "This seq was stored before with another body.",
     500: "Our fault; it has been logged.",
@@ -329,7 +331,11 @@ COMPONENTS = {
         str(status): {
             "description": text,
             "headers": header_refs("X-Request-ID", *MORE_HEADERS.get(status, ())),
-            "content": {"application/json": {"schema": ref("Error")}},
+            "content": {
+                "text/html" if status == 414 else "application/json": {
+                    "schema": STRING if status == 414 else ref("Error")
+                }
+            },
         }
         for status, text in SAYS.items()
     },

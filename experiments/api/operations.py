@@ -50,7 +50,11 @@ class Operation:
         """Every status of an error, in order."""
         more = WITH_BODY if self.body is not None else ()
         unacceptable = () if self.csv else (406,)
-        return sorted({*ALWAYS, *more, *unacceptable, *self.refuses})
+        too_long = (414,) if self.query and self.body is None else ()
+        return sorted({*ALWAYS, *more, *unacceptable, *too_long, *self.refuses})
+
+
+TEXT = {"type": "string", "minLength": 1, "pattern": NO_NUL}
 
 
 def parameter(name: str, schema: Schema, text: str, **options: object) -> OpenApiParameter:
@@ -70,7 +74,7 @@ def filter_schema(found: kinds.Filter) -> Schema:
         return {"type": "string", "enum": [str(value) for value, _ in found.extra["choices"]]}
     if isinstance(found, kinds.IsoDateTimeFilter):
         return {"type": "string", "format": "date-time"}
-    return {"type": "string", "maxLength": LONGEST_TEXT, "pattern": NO_NUL}
+    return TEXT | {"maxLength": LONGEST_TEXT}
 
 
 PAGING = [
@@ -79,7 +83,7 @@ PAGING = [
         {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
         "How many rows a page has.",
     ),
-    parameter("cursor", {"type": "string"}, "Where to go on; taken from `next` or `previous`."),
+    parameter("cursor", TEXT, "Where to go on; taken from `next` or `previous`."),
 ]
 EXPERIMENT_ORDERING = parameter(
     "ordering",
@@ -106,11 +110,11 @@ RUN_ORDERING = parameter(
 )
 FIELDS = parameter(
     "fields",
-    {"type": "string"},
+    TEXT,
     "What to show, with commas: attributes, `params.<name>`, `tags.<name>`, "
     "`metrics.<name>[.min …]`. The id always comes.",
 )
-NO_LANGUAGE_YET = parameter("q", {"type": "string"}, "The filter language; a 400 until it comes.")
+NO_LANGUAGE_YET = parameter("q", TEXT, "The filter language; a 400 until it comes.")
 RUNS_QUERY = [RUN_ORDERING, FIELDS, NO_LANGUAGE_YET]
 LOG_HEADERS = [
     parameter(

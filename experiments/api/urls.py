@@ -42,5 +42,5 @@ urlpatterns = [*experiment_urls, *run_urls, *account_urls]
 site_urls = [
     path("schema/", schema.ApiDocument.as_view(), name="api-schema"),
     path("docs/", schema.ApiDocs.as_view(), name="api-docs"),
-    re_path(r"^(?P<path>.*)$", login_not_required(errors.unknown_path)),
+    re_path(r"^(?P<path>[\s\S]*)$", login_not_required(errors.unknown_path)),
 ]

@@ -1,0 +1,123 @@
+"""Drive every operation of the API by its own OpenAPI document, then read everything back.
+
+Schemathesis sends what the document allows and what it forbids: no answer may be a 5xx, have a
+status, header, media type or body the document does not tell, take what it forbids, or work
+without a token. What was stored meanwhile must leave every reading endpoint working. Exits with
+1 when anything is found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from urllib.parse import urlencode
+
+from clients import Script, log_path
+from served import Served, arguments, machine, served
+
+# Rules between fields, such as a writer and its seq, cannot be told by a schema, so a body that
+# follows it may still be a 400.
+EXCLUDED = "positive_data_acceptance"
+CRASH = re.compile("api_error|Error: ")
+SHOWN = 20
+CONFIG = """
+[generation]
+allow-x00 = true
+"""
+
+
+def main() -> None:
+    parser = arguments(__doc__.splitlines()[0])
+    parser.add_argument("--phases", default="examples,coverage,fuzzing,stateful")
+    parser.add_argument("--max-examples", type=int, default=100, help="for each operation")
+    parser.add_argument("--max-time", type=int, help="seconds for the whole run")
+    parser.add_argument("--seed", type=int, default=20_261_123)
+    parser.add_argument("more", nargs="*", help="further options of schemathesis, after --")
+    options = parser.parse_args()
+    print(machine(), flush=True)
+    with served(options.database, workers=options.workers, threads=options.threads) as server:
+        seed_runs(server)
+        status = drive(server, server.secret, options, "--exclude-operation-id", "revokeToken")
+        broken = unreadable(server)
+        # Last and with a token of its own, since it may revoke the one it comes with.
+        status |= drive(server, another_token(server), options, "--include-tag", "tokens")
+        crashes = [line for line in server.gunicorn.log().splitlines() if CRASH.search(line)]
+    print(f"{options.database}: {len(broken)} unreadable addresses, {len(crashes)} crashes")
+    for line in [*broken[:SHOWN], *crashes[:SHOWN]]:
+        print(f"  {line}")
+    sys.exit(1 if status or broken or crashes else 0)
+
+
+def seed_runs(server: Served) -> None:
+    """Something to find: runs with points, params and tags, one of them ended."""
+    script = Script(server.url, server.secret)
+    batch = {
+        "metrics": {"loss": {"values": [0.5, "NaN", 0.25]}, "val/accuracy": 0.9},
+        "params": {"lr": 0.1, "optimizer": "adam"},
+        "tags": {"stage": "warm-up"},
+    }
+    for number in range(3):
+        run = server.new_run(f"run {number}")
+        assert script.post(log_path(run), json.dumps(batch).encode())[0] == 200
+    ended = log_path(run).replace("/log/", "/finish/")
+    assert script.post(ended, b'{"status": "finished"}')[0] == 200
+
+
+def another_token(server: Served) -> str:
+    from accounts.models import Token
+
+    return Token.objects.issue(server.user, name="fuzz")[1]
+
+
+def drive(server: Served, secret: str, options: argparse.Namespace, *which: str) -> int:
+    """Run Schemathesis against some of the operations; its exit code."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "schemathesis.toml"
+        config.write_text(CONFIG)
+        command = [
+            *(Path(sys.executable).with_name("schemathesis"), "--config-file", config),
+            *("run", f"{server.url}/api/schema/"),
+            *("--header", f"Authorization: Bearer {secret}"),
+            *("--phases", options.phases, "--seed", str(options.seed)),
+            *("--max-examples", str(options.max_examples)),
+            *("--checks", "all", "--exclude-checks", EXCLUDED),
+            *("--suppress-health-check", "all", "--continue-on-failure", "--no-shrink"),
+            *("--request-timeout", "30", "--workers", "2"),
+            *(["--max-time", str(options.max_time)] if options.max_time else []),
+            *which,
+            *options.more,
+        ]
+        # It would take our settings for its own.
+        environment = {name: text for name, text in os.environ.items() if name != "DATABASE_URL"}
+        return subprocess.run(command, cwd=folder, env=environment, check=False).returncode
+
+
+def unreadable(server: Served) -> list[str]:
+    """Addresses that a reader needs and that do not answer with 200, after all that was sent."""
+    from experiments.models import Experiment, Run
+
+    addresses = ["experiments/", "runs/", "runs.csv", "tokens/", "me/"]
+    for experiment in Experiment.objects.values_list("pk", flat=True):
+        rooms = ("", "collaborators/", "summary/?metric=loss", "runs.csv")
+        addresses += [f"experiments/{experiment}/{room}" for room in rooms]
+    for run in Run.objects.prefetch_related("metrics"):
+        addresses += [f"runs/{run.pk}/", f"runs/{run.pk}/metrics/", f"compare/?run={run.pk}"]
+        for metric in list(run.metrics.all())[:5]:
+            query = urlencode({"metric": metric.name})
+            addresses += [f"runs/{run.pk}/history/?{query}", f"series/?run={run.pk}&{query}"]
+    script = Script(server.url, server.secret)
+    return [
+        f"{status} {address}"
+        for address in addresses
+        if (status := script.get(f"/api/v1/{address}")[0]) != 200
+    ]
+
+
+if __name__ == "__main__":
+    main()
