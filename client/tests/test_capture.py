@@ -10,6 +10,8 @@ import time
 import pytest
 from exptrack_client import capture
 
+pytestmark = pytest.mark.only_on("sqlite")  # nothing here meets a database
+
 
 @pytest.fixture
 def repository(tmp_path, monkeypatch):

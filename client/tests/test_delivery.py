@@ -145,6 +145,16 @@ def test_a_creation_whose_reply_is_lost_makes_one_run(wire, tracker):
     assert tracker.points(run.id, "loss") == [(0, 1.0)]
 
 
+def test_params_and_tags_survive_a_bad_line_too(wire, tracker):
+    wire.faults.extend(["lose request", 503, "lose reply", 503])
+    with exptrack.init("digits", params={"lr": 0.1}, tags={"a": "b"}) as run:
+        run.tags({"a": "c"})
+
+    assert not wire.faults
+    stored = tracker.run(run.id)
+    assert (stored["params"], stored["tags"]) == ({"lr": 0.1}, {"a": "c"})
+
+
 def test_a_finish_whose_reply_is_lost_ends_the_run(wire, tracker):
     with exptrack.init("digits") as run:
         wire.to = "finish/"

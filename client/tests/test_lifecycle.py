@@ -9,6 +9,9 @@ import time
 import exptrack_client as exptrack
 import pytest
 
+# What is tested is this side; the other database would double the cost and tell nothing.
+pytestmark = pytest.mark.only_on("sqlite")
+
 HEAD = """
 import os, sys, time, signal
 import exptrack_client as exptrack

@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 
 from experiments.values import field_name, param_value
 
+pytestmark = pytest.mark.only_on("sqlite")  # nothing here meets a database
+
 
 @given(st.text())
 def test_a_mended_name_is_one_the_server_takes_as_it_is(text):

@@ -10,6 +10,8 @@ from pathlib import Path
 import exptrack_client as exptrack
 import pytest
 
+pytestmark = pytest.mark.only_on("sqlite")
+
 FILES = sorted((Path(__file__).resolve().parent.parent / "src" / "exptrack_client").glob("*.py"))
 
 

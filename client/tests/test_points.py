@@ -6,10 +6,13 @@ import json
 import math
 import random
 
+import pytest
 from exptrack_client.names import INT64_MAX, INT64_MIN
 from exptrack_client.points import PointQueue, Shape, metrics_json, numbers_json
 from hypothesis import given
 from hypothesis import strategies as st
+
+pytestmark = pytest.mark.only_on("sqlite")  # nothing here meets a database
 
 INT64 = st.integers(INT64_MIN, INT64_MAX)
 NAMES = ["a"], ["b"], ["a", "b"], ["b", "c", 'quote"\\ü']
