@@ -30,7 +30,11 @@ OPEN = {
 PAGES = {
     "": "GET",
     "experiments/<uuid:pk>/": "GET",
+    "experiments/<uuid:pk>/runs.csv": "GET",
     "runs/<uuid:pk>/": "GET",
+    "runs/<uuid:pk>/params/": "GET",
+    "runs/<uuid:pk>/series/": "GET",
+    "runs/<uuid:pk>/stop/": "POST",
     "account/": "GET",
     "account/profile/": "GET POST",
     "account/appearance/": "POST",
