@@ -163,7 +163,6 @@ class TokenAdmin(admin.ModelAdmin):
         "expires_at",
         "revoked_at",
     ]
-    list_select_related = ["user"]
     list_filter = [TokenState, "scope"]
     search_fields = ["name", "hint", "user__username"]
     search_help_text = "Part of a token's name, its first letters, or part of a user name"

@@ -1,4 +1,9 @@
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
+from django.db import connection, transaction
 from django.test import Client
 from django.urls import reverse
 
@@ -141,6 +146,27 @@ def test_all_admins_cannot_be_deactivated_at_once(signed_in, ada, alice, fresh):
     page = act(signed_in(ada), "deactivate", ada, grace, alice)
     assert "This would leave no active admin" in page.text
     assert all(fresh(user).is_active for user in (ada, grace, alice))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_admins_cannot_demote_each_other_at_the_same_moment(ada):
+    grace = User.objects.create_user("grace", role="admin")
+    together = threading.Barrier(2)
+
+    def demote(user: User) -> bool:
+        together.wait()
+        try:
+            with transaction.atomic():
+                if allowed := User.objects.would_keep_an_admin(without=[user.pk]):
+                    time.sleep(0.2)  # time enough for the other to look as well
+                    User.objects.filter(pk=user.pk).update(role="member")
+            return allowed
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(demote, [ada, grace])) == [False, True]
+    assert User.objects.active_admins().count() == 1
 
 
 def test_nobody_can_be_deleted(signed_in, ada, alice):
