@@ -253,7 +253,7 @@ def test_an_address_or_token_that_cannot_be_used_is_said_and_training_goes_on(
     error = capfd.readouterr().err
     assert said in error
     assert "Training goes on" in error
-    assert "1 points were not delivered" in error
+    assert "1 point was not delivered" in error
 
 
 def test_an_address_of_something_else_is_told_apart(wire, tracker, capfd):
@@ -348,7 +348,7 @@ def test_a_refused_batch_costs_no_other(tracker, wire, capfd):
         assert run.finish() == 1
 
     assert tracker.points(run.id, "loss") == [(0, 0), (2, 2)]
-    assert "1 points were not delivered: Fault 400." in capfd.readouterr().err
+    assert "1 point was not delivered: Fault 400." in capfd.readouterr().err
 
 
 def test_memory_is_bounded_and_what_did_not_fit_is_counted(tracker, capfd, monkeypatch):

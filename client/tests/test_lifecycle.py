@@ -93,7 +93,7 @@ def test_a_server_away_at_exit_is_waited_for_no_longer_than_said(tracker, start_
     _, errors = process.communicate("go on\n", timeout=20)
 
     assert process.returncode == 0
-    assert "1 points were not delivered" in errors
+    assert "1 point was not delivered" in errors
 
 
 def test_a_forked_child_logs_as_a_writer_of_its_own_and_leaves_the_run_open(tracker, start_script):

@@ -204,7 +204,8 @@ class Run:
             self._has_reported = True
             missing = self.pending + self.dropped
             if missing:
-                say(f"run {self.id}: {missing:,} points were not delivered: {self._why_missing()}")
+                what = "1 point was" if missing == 1 else f"{missing:,} points were"
+                say(f"run {self.id}: {what} not delivered: {self._why_missing()}")
             elif self._sender is not None and not self._sender.is_complete:
                 say(f"run {self.id}: not all was delivered: {self._why_missing()}")
         return missing
