@@ -41,7 +41,10 @@ def main() -> None:
     parser.add_argument("more", nargs="*", help="further options of schemathesis, after --")
     options = parser.parse_args()
     print(machine(), flush=True)
+    from django.core.management import call_command
+
     with served(options.database, workers=options.workers, threads=options.threads) as server:
+        call_command("collectstatic", interactive=False, verbosity=0)
         seed_runs(server)
         status = drive(server, server.secret, options, "--exclude-operation-id", "revokeToken")
         broken = unreadable(server)

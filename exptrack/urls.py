@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from experiments.api.urls import site_urls
+from experiments.api.urls import site_urls, unknown
 from exptrack import health, styleguide
 
 urlpatterns = [
@@ -11,6 +11,7 @@ urlpatterns = [
     path("account/", include("accounts.urls")),
     path("api/v1/", include("experiments.api.urls")),
     path("api/", include(site_urls)),
+    path("api", unknown),  # else it would be sent to api/, and a POST lose its data
     path("health/live/", health.live, name="health-live"),
     path("health/ready/", health.ready, name="health-ready"),
     path("admin/", admin.site.urls),

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
 from django.core.exceptions import ValidationError
-from django.http import Http404, HttpRequest, QueryDict, StreamingHttpResponse
+from django.http import Http404, QueryDict, StreamingHttpResponse
+from rest_framework.exceptions import NotAcceptable
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -31,10 +32,12 @@ class ApiView(APIView):
     log_scope_methods: tuple[str, ...] = ()
     reads_query = False
 
-    def initialize_request(self, request: HttpRequest, *args: object, **options: object) -> Request:
-        # Django would decode the query by the charset of the Content-Type, whatever that names.
-        request.encoding = "utf-8"
-        return super().initialize_request(request, *args, **options)
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple:
+        """JSON, or a 406; also for an Accept header that cannot be parsed."""
+        try:
+            return super().perform_content_negotiation(request, force)
+        except (LookupError, ValueError) as error:
+            raise NotAcceptable() from error
 
     def initial(self, request: Request, *args: object, **options: object) -> None:
         """Who asks, whether they may, and whether a database could look for what they name."""

@@ -38,9 +38,11 @@ account_urls = [
 
 urlpatterns = [*experiment_urls, *run_urls, *account_urls]
 
+unknown = login_not_required(errors.unknown_path)
+
 # Below /api/, beside v1/.
 site_urls = [
     path("schema/", schema.ApiDocument.as_view(), name="api-schema"),
     path("docs/", schema.ApiDocs.as_view(), name="api-docs"),
-    re_path(r"^(?P<path>[\s\S]*)$", login_not_required(errors.unknown_path)),
+    re_path(r"^(?P<path>[\s\S]*)$", unknown),
 ]
