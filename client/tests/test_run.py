@@ -140,6 +140,23 @@ def test_tags_may_be_bare_labels_and_are_overwritten(tracker):
     assert tracker.run(run.id)["tags"] == {"baseline": "", "stage": "main", "epoch": "3"}
 
 
+def test_secrets_are_masked_before_they_leave(tracker):
+    secret = "hf_" + "a" * 34
+
+    def train():
+        with run:
+            raise Boom(f"no access with {secret}")
+
+    run = exptrack.init("digits", params={"api": {"token": "abc"}}, tags={"db/password": "abc"})
+    with pytest.raises(Boom):
+        train()
+
+    stored = tracker.run(run.id)
+    assert stored["params"] == {"api/token": "[masked]"}
+    assert stored["tags"] == {"db/password": "[masked]"}
+    assert stored["error"].endswith("no access with [masked]")
+
+
 def test_a_name_the_server_would_refuse_is_mended_and_said_once(tracker, capfd):
     with exptrack.init("digits") as run:
         for _ in range(3):

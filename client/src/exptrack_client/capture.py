@@ -43,8 +43,8 @@ def environment() -> dict[str, object]:
 
 
 def command() -> str:
-    """The command line as it could be typed again, secrets masked. Folders of the script and
-    the interpreter are left out: they tell who, not what."""
+    """The command line as it could be typed again, secrets masked, without the interpreter's
+    folder."""
     arguments = list(getattr(sys, "orig_argv", None) or ["python", *sys.argv])
     arguments[0] = os.path.basename(arguments[0]) or "python"
     line = " ".join(shlex.quote(argument) for argument in masked_command(arguments))

@@ -150,7 +150,7 @@ class Run:
         if not isinstance(tags, Mapping):
             tags = dict.fromkeys(tags, "")
         texts = {
-            name: shortened("" if value is None else masked_text(sendable_text(value)))
+            name: shortened(masked_value(name, "" if value is None else sendable_text(value)))
             for name, value in self._checked("tag", tags)
         }
         self._send_changes("tags", texts)
@@ -189,7 +189,7 @@ class Run:
         if self._sender is not None:
             ending = {"status": status, "ended_at": now_text()}
             if error:
-                ending["error"] = sendable_text(error)
+                ending["error"] = masked_text(sendable_text(error))
             self._sender.finish(ending if self._is_ours else {})
 
     def _wait_and_report(self, timeout: float) -> int:
