@@ -16,6 +16,10 @@ import os
 import sys
 import time
 
+# Networks this small are slower on many threads, and far slower where others compute too.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 try:
     import numpy as np
     from sklearn.datasets import load_digits

@@ -23,6 +23,7 @@ BEAT_EVERY = 15.0
 # A server that refused the token, or is no ExpTrack, is asked again this often.
 ASK_AGAIN_EVERY = 30.0
 LONGEST_WAIT_AT_THE_END = 2.0
+PATIENCE_FOR_A_STRANGER = 5.0
 # Failures in a row before an outage is worth a line; a server that restarts is not.
 SAY_AFTER = 3
 SAY_PROGRESS_EVERY = 10.0
@@ -104,8 +105,11 @@ class Sender:
         self.queue.wake.set()
 
     def wait_until_done(self, patience: float) -> None:
-        """Wait while there is progress, and at most `patience` seconds without any."""
+        """Wait while there is progress, and at most `patience` seconds without any; less for a
+        server that never answered, which is likely no server at all."""
         began = said_at = monotonic()
+        if not self.opened:
+            patience = min(patience, PATIENCE_FOR_A_STRANGER)
         while not self.done.wait(0.1) and self._thread.is_alive():
             now = monotonic()
             if now - max(self._progress_at, began) > patience:
