@@ -8,11 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 import pytest
@@ -33,7 +31,7 @@ class GunicornServer:
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen | None = None
-        self._log = tempfile.NamedTemporaryFile("w+", prefix="gunicorn-", suffix=".log")
+        self._log = settings.DATA_DIR / f"gunicorn-{self.port}.log"
 
     @property
     def pid(self) -> int | None:
@@ -46,18 +44,20 @@ class GunicornServer:
 
     def start(self) -> GunicornServer:
         """Start it, and return once it answers; RuntimeError with its log if it does not."""
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "gunicorn", "exptrack.wsgi"),
-                *("--config", ROOT / "deploy" / "gunicorn.conf.py"),
-                *("--bind", f"127.0.0.1:{self.port}"),
-            ],
-            cwd=ROOT,
-            env=self.environment,
-            stdout=self._log,
-            stderr=self._log,
-            start_new_session=True,
-        )
+        command = [
+            *(sys.executable, "-m", "gunicorn"),
+            *("--config", ROOT / "deploy" / "gunicorn.conf.py"),
+            *("--bind", f"127.0.0.1:{self.port}"),
+        ]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         deadline = time.monotonic() + 30
         while not self.answers():
             if self.pid is None or time.monotonic() > deadline:
@@ -89,8 +89,13 @@ class GunicornServer:
         self.stop()
         self.start()
 
+    def remove(self) -> None:
+        """Kill it, and remove its log."""
+        self.kill()
+        self._log.unlink(missing_ok=True)
+
     def log(self) -> str:
-        return Path(self._log.name).read_text(errors="replace")
+        return self._log.read_text(errors="replace")
 
 
 @pytest.fixture(scope="session")
@@ -116,7 +121,7 @@ def database_url_of_tests() -> str:
 def one_gunicorn(django_db_setup: None, static_files: None) -> Iterator[GunicornServer]:
     server = GunicornServer(DATABASE_URL=database_url_of_tests())
     yield server
-    server.kill()
+    server.remove()
 
 
 @pytest.fixture
