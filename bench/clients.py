@@ -16,11 +16,17 @@ meeting: Barrier | None = None
 
 
 class Script:
-    """One training script's connection to a server."""
+    """One training script's connection to a server; it opens when it is needed."""
 
     def __init__(self, url: str, secret: str, timeout: float = 60) -> None:
         self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=timeout)
         self._headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
+
+    def __enter__(self) -> Script:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
 
     def get(self, path: str) -> tuple[int, bytes]:
         """Status and body; OSError or HTTPException when there is no whole answer."""

@@ -92,7 +92,7 @@ def served(database: str, *, workers: int = 2, threads: int = 8) -> Iterator[Ser
         user, secret = a_member()
         cleanups.callback(connections.close_all)
         gunicorn = GunicornServer()
-        cleanups.callback(gunicorn.kill)
+        cleanups.callback(gunicorn.remove)
         yield Served(database, gunicorn.start(), postgres, user, secret)
 
 
