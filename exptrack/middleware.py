@@ -11,6 +11,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import resolve_url
 from django.utils.cache import add_never_cache_headers
+from django.utils.http import urlencode
 
 from experiments.api.errors import error_response
 
@@ -84,7 +85,7 @@ class SignedOutFragmentMiddleware:
         ):
             page = request.htmx.current_url_abs_path or "/"
             redirect = HttpResponse(status=204)
-            redirect["HX-Redirect"] = f"{target}?next={page}"
+            redirect["HX-Redirect"] = f"{target}?{urlencode({'next': page})}"
             return redirect
         return response
 

@@ -93,10 +93,11 @@ def test_signed_out_it_leads_to_sign_in(client, db):
 
 
 def test_a_signed_out_fragment_sends_the_whole_page_to_sign_in(client, db):
-    headers = {**HTMX, "HX-Current-URL": "http://testserver/account/"}
+    headers = {**HTMX, "HX-Current-URL": "http://testserver/account/?a=1&b=2"}
     response = client.get(URL, headers=headers)
     assert response.status_code == 204
-    assert response["HX-Redirect"].startswith(f"{reverse('sign-in')}?next=")
+    page = client.get(response["HX-Redirect"])
+    assert 'name="next" value="/account/?a=1&amp;b=2"' in page.text
 
 
 def test_a_token_opens_no_page(client, alice, token):

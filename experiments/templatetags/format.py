@@ -177,23 +177,12 @@ def count_bar(counts: Mapping[str, int]) -> dict:
     """Runs by status as a bar. `counts` maps statuses, and whatever else, to numbers of runs."""
     present = [(status, counts[status]) for status in STATUSES if counts.get(status)]
     total = sum(count for _, count in present)
-    widths = segment_widths([count for _, count in present])
     segments, x = [], 0.0
-    for (status, count), width in zip(present, widths, strict=True):
+    for status, count in present:
+        # A little for each, and what is left in proportion.
+        width = THINNEST_SEGMENT + (100 - THINNEST_SEGMENT * len(present)) * count / total
         segments.append(
             {"status": status, "count": count, "x": round(x, 2), "width": round(width, 2)}
         )
         x += width
     return {"total": total, "segments": segments}
-
-
-def segment_widths(counts: list[int]) -> list[float]:
-    """Widths in hundredths, in proportion to `counts` (all positive), none below the thinnest."""
-    total = sum(counts)
-    thin = [count for count in counts if count * 100 < THINNEST_SEGMENT * total]
-    room = 100 - THINNEST_SEGMENT * len(thin)
-    shared = total - sum(thin)
-    return [
-        THINNEST_SEGMENT if count * 100 < THINNEST_SEGMENT * total else room * count / shared
-        for count in counts
-    ]
