@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 
 from django.core.exceptions import ValidationError
 from django.http import Http404, QueryDict, StreamingHttpResponse
@@ -152,9 +152,9 @@ def link(request: Request, cursor: str | None) -> str | None:
 
 
 def csv_response(lines: Iterator[str], filename: str) -> StreamingHttpResponse:
-    """Lines streamed as a CSV file. The first is made before the answer begins, so that what
-    fails at once still has its status."""
-    started = chain([next(lines)], lines)
+    """Lines streamed as a CSV file. The head and the first block are made before the answer
+    begins, so that what fails at once still has its status."""
+    started = chain(list(islice(lines, 2)), lines)
     response = StreamingHttpResponse(started, content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{filename}"'
     return response
