@@ -22,9 +22,12 @@ OPEN = {
     "account/sign-out/": "POST",  # leaving needs no right
     "account/password/reset/": "GET POST PUT",
     "account/password/reset/sent/": "GET",
-    "account/password/reset/<uidb64>/<token>/": "GET POST PUT",
+    # A link that leads nowhere says so, however it is asked.
+    "account/password/reset/<uidb64>/<token>/": "GET POST PUT PATCH DELETE",
     "account/password/reset/done/": "GET",
-    "api/^(?P<path>.*)$": "GET POST PUT PATCH DELETE",  # says that there is nothing there
+    # Says that there is nothing there.
+    "api/^(?P<path>[\\s\\S]*)$": "GET POST PUT PATCH DELETE",
+    "api": "GET POST PUT PATCH DELETE",
 }
 # Pages: a session opens them, a token does not; whoever is signed out is sent to sign-in.
 PAGES = {
@@ -136,10 +139,19 @@ def test_a_fragment_never_becomes_a_sign_in_form(db, client, route):
     assert response["HX-Redirect"].startswith("/account/sign-in/")
 
 
-@each_of(API, API_DESCRIPTION)
+@each_of(API)
 def test_the_api_answers_401_to_whoever_has_no_token(api, route, db):
     for method in METHODS:
         assert asked(api(), method, route)[0] == 401, method
+
+
+@each_of(API_DESCRIPTION)
+def test_session_and_token_open_the_description_of_the_api(api, signed_in, bob, route):
+    for method in METHODS:
+        status, target = asked(Client(), method, route)
+        assert status == 401 or target.startswith("/account/sign-in/"), method
+    for reader in (api(bob), signed_in(bob)):
+        assert asked(reader, "GET", route)[0] == 200
 
 
 @each_of(API)
