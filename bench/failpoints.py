@@ -32,7 +32,6 @@ def die_everywhere(_: int, database_url: str, username: str) -> list[uuid.UUID]:
 
     series.MERGE_AT = MERGE_AT
     user = User.objects.get(username=username)
-    user.token = None
     runs = []
     for statements in count():
         runs.append(prepared_run(user))
