@@ -18,7 +18,8 @@ class Wire:
 
     Faults are taken in order by requests whose path ends with `to` ("log/" by default):
     "lose request" (never forwarded), "lose reply" (forwarded, then a reset), a status to answer
-    instead of forwarding, ("after", status) to forward and answer that, ("slow", seconds).
+    instead of forwarding, ("after", status) to forward and answer that, ("slow", seconds), "hang
+    up" (answer, and close the kept connection without a word, as servers do after a while).
     """
 
     def __init__(self, upstream: str) -> None:
@@ -70,7 +71,9 @@ class Wire:
             return self.reset(handler)
         if isinstance(fault, tuple) and fault[0] == "after":
             status, answer = fault[1], self.fault_body(fault[1])
-        return self.answer(handler, status, answer)
+        self.answer(handler, status, answer)
+        handler.close_connection = handler.close_connection or fault == "hang up"
+        return None
 
     def fault_body(self, status: int) -> bytes:
         if self.plain_body:

@@ -146,6 +146,26 @@ if __name__ == "__main__":
     assert tracker.run(run_id)["status"] == "finished"
 
 
+def test_a_child_that_is_terminated_delivers_first_and_leaves_the_run_open(tracker, start_script):
+    code = (
+        HEAD
+        + """
+pid = os.fork()
+if pid == 0:
+    run.log({"child": 1})
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(30)
+assert os.waitpid(pid, 0)[1] == signal.SIGTERM
+run.log({"parent": 1})
+"""
+    )
+    run_id, returned, errors = left_behind(start_script(code))
+
+    assert returned == 0, errors
+    assert set(tracker.summaries(run_id)) == {"loss", "child", "parent"}
+    assert tracker.run(run_id)["status"] == "finished"
+
+
 def test_a_forked_child_that_logs_nothing_starts_nothing_and_dies_at_once(tracker, start_script):
     code = (
         HEAD

@@ -93,10 +93,9 @@ def end_on_sigterm(number: int, frame: object) -> None:
 
 
 def after_fork_in_child() -> None:
-    """Runs stay the parent's; a worker that is told to end must not end them."""
+    """Runs stay the parent's: here they only deliver what this child logs."""
     for run in live:
         run._after_fork()
-    release_sigterm()
 
 
 def flush_when_child_exits(run: Run) -> None:

@@ -1,0 +1,49 @@
+"""Params and tags that wait. Pure."""
+
+from __future__ import annotations
+
+import pytest
+from exptrack_client import changes
+from exptrack_client.changes import Changes
+
+pytestmark = pytest.mark.only_on("sqlite")  # nothing here meets a database
+
+
+def taken(waiting):
+    """All requests it comes to, in order."""
+    return list(iter(waiting.take, None))
+
+
+def test_what_is_set_meanwhile_is_newer_than_what_comes_back():
+    waiting = Changes()
+    waiting.add("tags", {"stage": "warm-up", "host": "a"})
+    kind, values = waiting.take()
+    waiting.add("tags", {"stage": "main"})
+    waiting.put_back(kind, values)
+
+    assert taken(waiting) == [("tags", {"stage": "main", "host": "a"})]
+
+
+def test_params_and_tags_are_requests_of_their_own():
+    waiting = Changes()
+    waiting.add("tags", {"a": "b"})
+    waiting.add("params", {"lr": 1})
+
+    assert len(waiting) == 2
+    assert taken(waiting) == [("params", {"lr": 1}), ("tags", {"a": "b"})]
+
+
+def test_many_or_long_values_are_several_requests(monkeypatch):
+    waiting = Changes()
+    waiting.add("params", {str(number): number for number in range(1200)})
+    assert [len(values) for _, values in taken(waiting)] == [500, 500, 200]
+
+    monkeypatch.setattr(changes, "BYTES_A_REQUEST", 100)
+    waiting.add("params", {"a": "x" * 60, "b": "x" * 60, "c": "x" * 500, "d": 1})
+    assert [list(values) for _, values in taken(waiting)] == [["a"], ["b"], ["c"], ["d"]]
+
+
+def test_what_is_sent_apart_goes_one_by_one():
+    waiting = Changes()
+    waiting.send_apart("params", {"a": 1, "b": 2})
+    assert taken(waiting) == [("params", {"a": 1}), ("params", {"b": 2})]
