@@ -19,6 +19,7 @@ INT64 = {"minimum": -(2**63), "maximum": 2**63 - 1}
 NO_NUL = "^[^\\u0000]*$"
 # What `values.field_name` lets through: `\w` stands for the letters and digits of any script.
 FIELD_NAME = r"^[\w\-./:]([\w\-./: ]*[\w\-./:])?$"
+AXIS = rf"^(step|time|relative|metric:{FIELD_NAME[1:-1]})$"
 # What `values.title` lets through: something to see, no control character, no direction override.
 CONTROLS = "\\u0000-\\u001f\\u007f-\\u009f\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069"
 TITLE = f"^[^{CONTROLS}]*[^{CONTROLS}\\s][^{CONTROLS}]*$"

@@ -27,6 +27,7 @@ from accounts.models import User
 from experiments.api import serializers
 from experiments.api.base import AnyAcceptView, ApiView
 from experiments.api.components import (
+    AXIS,
     COMPONENTS,
     FIELD_NAMES,
     NO_NUL,
@@ -132,6 +133,8 @@ class ApiSchema(AutoSchema):
             schema |= FIELD_NAMES
         elif isinstance(field, serializers.Title):
             schema |= {"pattern": TITLE}
+        elif isinstance(field, serializers.Axis):
+            schema |= {"pattern": AXIS}
         elif isinstance(field, serializers.Text):
             schema |= {"pattern": NO_NUL}
         elif isinstance(field, serializers.TagMap | serializers.ParamMap):

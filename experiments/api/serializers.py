@@ -201,6 +201,16 @@ class FieldName(Text):
             raise ValidationError(str(error)) from error
 
 
+class Axis(Text):
+    """What a chart's x is."""
+
+    def to_internal_value(self, data: object) -> str:
+        try:
+            return charts.checked_axis(super().to_internal_value(data))
+        except InvalidValue as error:
+            raise ValidationError(str(error)) from error
+
+
 class ExperimentIn(Strict):
     name = Title(max_length=NAME_LENGTH)
     description = Text(allow_blank=True, max_length=MAX_DESCRIPTION, required=False)
@@ -296,7 +306,7 @@ class HistoryQuery(Strict):
 class SeriesQuery(Strict):
     run = serializers.ListField(child=Uuid(), min_length=1, max_length=charts.MAX_SERIES)
     metric = serializers.ListField(child=FieldName(), min_length=1, max_length=charts.MAX_SERIES)
-    x = Text(max_length=NAME_LENGTH + 10, default="step")
+    x = Axis(max_length=NAME_LENGTH + 10, default="step")
     to = FiniteFloat(required=False)
     buckets = Integer(min_value=1, max_value=charts.MAX_BUCKETS, default=charts.DEFAULT_BUCKETS)
     smoothing = FiniteFloat(min_value=0, max_value=0.999, default=0)
@@ -304,12 +314,6 @@ class SeriesQuery(Strict):
     def get_fields(self) -> dict:
         # `from` is a word of Python's, so it cannot stand among the attributes.
         return {**super().get_fields(), "from": FiniteFloat(required=False)}
-
-    def validate_x(self, x: str) -> str:
-        try:
-            return charts.checked_axis(x)
-        except InvalidValue as error:
-            raise ValidationError(str(error)) from error
 
     def validate(self, query: dict) -> dict:
         pairs = len(set(query["run"])) * len(set(query["metric"]))
