@@ -15,6 +15,12 @@ from exptrack.tests.people import ApiClient
 class CheckedClient(ApiClient):
     """A script whose every answer must be one that the document tells."""
 
+    def put(self, path, data=None, content_type="application/json", **extra):
+        return super().put(path, data, content_type, **extra)
+
+    def patch(self, path, data=None, content_type="application/json", **extra):
+        return super().patch(path, data, content_type, **extra)
+
     def request(self, **request):
         answer = super().request(**request)
         check_answer(request["REQUEST_METHOD"], request["PATH_INFO"], answer)
