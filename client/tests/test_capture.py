@@ -25,7 +25,9 @@ def repository(tmp_path, monkeypatch):
     git("init", "-b", "main")
     git("add", ".")
     git("commit", "-m", "Begin")
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(tmp_path / "train.py"))
+    monkeypatch.setattr(
+        sys.modules["__main__"], "__file__", str(tmp_path / "train.py"), raising=False
+    )
     return tmp_path
 
 
@@ -41,7 +43,9 @@ def test_the_commit_the_branch_and_whether_it_differs_are_captured(repository):
 
 
 def test_outside_of_git_there_is_nothing_about_git(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(tmp_path / "train.py"))
+    monkeypatch.setattr(
+        sys.modules["__main__"], "__file__", str(tmp_path / "train.py"), raising=False
+    )
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert "git" not in capture.environment()
 
