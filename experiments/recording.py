@@ -156,6 +156,9 @@ def start_run(
         return join_run(user=user, experiment=experiment, id=id, resume=resume), False
     checked_params = prepare_params(params or {})
     checked_labels = checked_tags(tags or {})
+    # All that could be refused comes before the experiment, which may be made by this.
+    checked_name = checked(title, name, "name") if name else readable_name()
+    known_parent = visible_parent(user, parent)
     into = resolve_experiment(user=user, name_or_id=experiment)
     if not access.may_add_runs(user, into):
         access.refuse("You may not add runs to this experiment.")
@@ -163,9 +166,9 @@ def start_run(
     run = Run(
         id=id or uuid7(),
         experiment=into,
-        name=checked(title, name, "name") if name else readable_name(),
+        name=checked_name,
         owner=user,
-        parent=visible_parent(user, parent),
+        parent=known_parent,
         notes=notes,
         started_at=started_at or now,
         last_seen_at=now,
