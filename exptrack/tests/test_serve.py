@@ -357,6 +357,14 @@ def test_two_starts_at_once_on_a_fresh_folder_end_as_one_would(serve, tmp_path):
     assert signs_in(serve().wait_until_it_answers().url, "admin", password)
 
 
+@pytest.mark.only_on("postgresql")
+def test_two_machines_that_start_on_one_database_end_as_one_would(serve, tmp_path):
+    both = [serve(tmp_path / name) for name in ("here", "there")]
+    for running in both:
+        running.wait_until_it_answers()
+    assert sum("with the password" in running.end() for running in both) == 1
+
+
 @once
 def test_a_folder_with_an_unusual_name_is_fine(serve, tmp_path):
     folder = tmp_path / "my data? 100% #1 ä"
