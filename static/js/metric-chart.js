@@ -40,7 +40,7 @@ class MetricChart extends HTMLElement {
     const type = event.type;
     if (type === "click" && event.target.closest("[data-retry]")) this.load();
     else if (type === "click" && event.target.closest("[data-reset]")) this.show(null);
-    else if (type === "dblclick" && event.target === this.canvas) this.show(null);
+    else if (type === "dblclick" && event.target.closest("drag-range")) this.show(null);
     else if (type === "range-chosen" && this.chart) this.zoom(event.detail);
   }
 
