@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 from django.db import connection, transaction
+from django.db.models import Q
 from uuid_utils.compat import uuid7
 
 from experiments import reading, series
@@ -288,6 +289,11 @@ def merge_small_chunks(held: OpenSeries) -> None:
     open_points, held.position, held.small_chunks = held.data, first, 0
     write_together(list(inserts(CHUNKS, seal(held, points))))
     held.data = open_points
+
+
+def needs_compaction() -> Q:
+    """Which tails `compact_run` would touch."""
+    return Q(small_chunks__gt=1) | ~Q(data=b"")
 
 
 def compact_run(*, run: Run, at_most: int | None = None) -> int:

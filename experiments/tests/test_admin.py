@@ -1,0 +1,171 @@
+"""/admin/ for everything recorded."""
+
+import numpy as np
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from experiments import curating, recording
+from experiments.models import Experiment, Metric, Param, Run
+from experiments.storing import Columns
+
+MODELS = [model._meta.model_name for model in apps.get_app_config("experiments").get_models()]
+
+
+def started(user, n, experiment="digits"):
+    """n runs with a param, a tag, an environment and a sealed metric each."""
+    runs = []
+    for number in range(n):
+        run, _ = recording.start_run(
+            user=user,
+            experiment=experiment,
+            name=f"run {number}",
+            params={"lr": number / 10},
+            tags={"stage": "main"},
+            environment={"host": "gpu-1"},
+        )
+        recording.append(
+            user=user,
+            run_id=run.pk,
+            metrics={"loss": Columns(np.linspace(1, 0, 100))},
+            writer="w",
+            seq=1,
+        )
+        runs.append(run)
+    return runs
+
+
+@pytest.fixture
+def operator(signed_in, ada):
+    return signed_in(ada)
+
+
+@pytest.fixture
+def act(operator):
+    """Runs an action of a model's list on some rows."""
+
+    def run_action(model, action, *rows, **extra):
+        return operator.post(
+            reverse(f"admin:experiments_{model}_changelist"),
+            {"action": action, "_selected_action": [row.pk for row in rows], **extra},
+            follow=True,
+        )
+
+    return run_action
+
+
+def test_every_model_is_there(db):
+    registered = {model._meta.model_name for model in admin.site._registry}
+    assert set(MODELS) <= registered
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_lists_and_forms_open_and_search(operator, alice, model):
+    run = started(alice, 2)[0]
+    curating.share_experiment(experiment=run.experiment, user=alice, role="viewer")
+    path = reverse(f"admin:experiments_{model}_changelist")
+    for query in ("", "loss", str(run.pk), "x" * 300, "\0", "a' OR 1=1 --"):
+        assert operator.get(path, {"q": query} if query else {}).status_code == 200
+    row = apps.get_model("experiments", model).objects.first()
+    if row is not None:
+        form = operator.get(reverse(f"admin:experiments_{model}_change", args=[row.pk]))
+        assert form.status_code == 200
+
+
+def test_only_admins_come_in(signed_in, alice, bob):
+    path = reverse("admin:experiments_run_changelist")
+    for user in (alice, bob):
+        assert signed_in(user).get(path).status_code == 302
+
+
+def test_what_training_wrote_cannot_be_changed(operator, alice):
+    started(alice, 1)
+    for model, row in (("param", Param.objects.get()), ("metric", Metric.objects.get())):
+        path = reverse(f"admin:experiments_{model}_change", args=[row.pk])
+        assert operator.post(path, {"name": "other"}).status_code == 403
+        assert operator.get(reverse(f"admin:experiments_{model}_add")).status_code == 403
+
+
+def test_a_run_is_corrected_by_the_rules_of_its_life(operator, alice):
+    run = started(alice, 1)[0]
+    path = reverse("admin:experiments_run_change", args=[run.pk])
+    form = {"name": "better", "experiment": run.experiment_id, "status": "failed", "notes": ""}
+    assert operator.post(path, form).status_code == 302
+    run.refresh_from_db()
+    assert (run.name, run.status) == ("better", "failed")
+    assert run.ended_at is not None
+    assert "control characters" in operator.post(path, {**form, "name": "a\u202eb"}).text
+
+
+def test_a_taken_experiment_name_is_told_in_the_form(operator, alice):
+    started(alice, 1)
+    other = recording.create_experiment(user=alice, name="other")
+    path = reverse("admin:experiments_experiment_change", args=[other.pk])
+    form = {
+        "name": "digits",
+        "status": "active",
+        "visibility": "internal",
+        "owner": alice.pk,
+        "tags": "{}",
+    }
+    assert "This name is in use." in operator.post(path, form).text
+    assert Experiment.objects.get(pk=other.pk).name == "other"
+
+
+def test_runs_are_finished_trashed_restored_and_purged(act, alice):
+    first, second = started(alice, 2)
+    act("run", "finish", first)
+    first.refresh_from_db()
+    assert first.status == "finished"
+    act("run", "move_to_trash", first)
+    first.refresh_from_db()
+    assert first.trashed_at is not None
+    act("run", "restore", first)
+    first.refresh_from_db()
+    assert first.trashed_at is None
+    assert "Only what is in the trash is purged." in act("run", "purge", first).text
+    act("run", "move_to_trash", first)
+    asked = act("run", "purge", first, second)
+    assert "There is no way back" in asked.text
+    assert Run.objects.count() == 2
+    act("run", "purge", first, second, confirmed="yes")
+    assert list(Run.objects.all()) == [second]
+
+
+def test_an_experiment_is_purged_with_its_runs(act, alice):
+    run = started(alice, 3)[0]
+    act("experiment", "move_to_trash", run.experiment)
+    assert "3 runs" in act("experiment", "purge", run.experiment).text
+    act("experiment", "purge", run.experiment, confirmed="yes")
+    assert not Run.objects.exists()
+    assert not Experiment.objects.exists()
+
+
+def test_restoring_into_a_taken_name_is_told(act, alice):
+    run = started(alice, 1)[0]
+    act("experiment", "move_to_trash", run.experiment)
+    started(alice, 1)
+    assert "is in use" in act("experiment", "restore", run.experiment).text
+
+
+def test_deleting_by_django_s_own_way_is_closed(operator, act, alice):
+    run = started(alice, 1)[0]
+    assert operator.post(reverse("admin:experiments_run_delete", args=[run.pk])).status_code == 403
+    act("run", "delete_selected", run, post="yes")
+    assert Run.objects.count() == 1
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_no_list_asks_per_row(operator, alice, model):
+    path = reverse(f"admin:experiments_{model}_changelist")
+    started(alice, 3)
+    operator.get(path)
+    with CaptureQueriesContext(connection) as few:
+        operator.get(path)
+    started(alice, 20, "more")
+    with CaptureQueriesContext(connection) as many:
+        operator.get(path)
+    assert len(many) == len(few)
