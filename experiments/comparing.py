@@ -6,20 +6,19 @@ import uuid
 from collections.abc import Mapping, Sequence
 
 from experiments.models import Environment, Metric, Run
-from experiments.querysets import rows_of_runs
+from experiments.querysets import rows_of_runs, rows_related
+from experiments.values import canonical_text
 
 SHOWN_NAMES = 1_000
 
 
 def compared(runs: Sequence[Run]) -> dict:
     """Params (with which differ), metric summaries, tags and environments of up to 100 runs,
-    each as name and value by run; at most the first 100 names of each run."""
-    params, _ = rows_of_runs(runs, "params")
-    metrics, _ = rows_of_runs(runs, "metrics")
-    tags, _ = rows_of_runs(runs, "tags")
-    environments = {
-        found.run_id: found.data for found in Environment.objects.filter(run__in=list(runs))
-    }
+    each as name and value by run; of the first thousand names of each kind, `truncated` when
+    there are more."""
+    params, more_params = rows_by_name(runs, "params")
+    metrics, more_metrics = rows_by_name(runs, "metrics")
+    tags, more_tags = rows_by_name(runs, "tags")
     return {
         "runs": [
             {
@@ -51,8 +50,30 @@ def compared(runs: Sequence[Run]) -> dict:
         "tags": side_by_side(
             runs, {pk: {name: row.text for name, row in rows.items()} for pk, rows in tags.items()}
         ),
-        "environment": [entry for entry in side_by_side(runs, environments) if entry["differs"]],
+        "environment": differing_environment(runs),
+        "truncated": more_params or more_metrics or more_tags,
     }
+
+
+def rows_by_name(runs: Sequence[Run], relation: str) -> tuple[dict, bool]:
+    """The rows of the first names that any of the runs has, whole for each name shown; and
+    whether there are more names."""
+    rows = rows_related(runs, relation).filter(run__in=list(runs))
+    names = list(rows.values_list("name", flat=True).distinct()[: SHOWN_NAMES + 1])
+    found, _ = rows_of_runs(runs, relation, names[:SHOWN_NAMES])
+    return found, len(names) > SHOWN_NAMES
+
+
+def differing_environment(runs: Sequence[Run]) -> list[dict]:
+    """What is not the same in all the runs' environments, whatever the order of its keys."""
+    environments = {
+        found.run_id: found.data for found in Environment.objects.filter(run__in=list(runs))
+    }
+    texts = {
+        pk: {name: canonical_text(value) for name, value in data.items()}
+        for pk, data in environments.items()
+    }
+    return [entry for entry in side_by_side(runs, environments, texts) if entry["differs"]]
 
 
 def side_by_side(

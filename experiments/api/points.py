@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from experiments import access, charts, comparing, reading, recording
-from experiments.api import serializers, shapes
+from experiments.api import serializers
 from experiments.api.base import AnyAcceptView, ApiView, checked_input, csv_response, path_id
 from experiments.api.errors import ValidationFailed
 from experiments.api.parsers import EMPTY_BODY, BatchIn, BatchParser, columns_of
@@ -98,7 +98,7 @@ class RunMetrics(ApiView):
     def get(self, request: Request, pk: str) -> Response:
         run = access.readable_run(request.user, path_id(pk))
         return Response(
-            {"results": [written(shapes.summary_json(metric)) for metric in summaries(run)]}
+            {"results": [written(comparing.summary_json(metric)) for metric in summaries(run)]}
         )
 
 

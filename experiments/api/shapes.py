@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from accounts.models import Token, User
 from experiments.fields import Field, ends_like_aggregate
-from experiments.models import Collaborator, Experiment, Metric, Run
+from experiments.models import Collaborator, Experiment, Run
 from experiments.tables import RunTable
 
 # How a run's attributes are called in an answer, where it is not as in `fields`.
@@ -122,25 +122,6 @@ def run_detail_json(request: HttpRequest, run: Run, table: RunTable, environment
         "notes": run.notes,
         "environment": environment,
         "error": run.error,
-    }
-
-
-def summary_json(metric: Metric) -> dict:
-    """A series summed up."""
-    return {
-        "name": metric.name,
-        "count": metric.count,
-        "first_step": metric.first_step,
-        "last_step": metric.last_step,
-        "last": metric.last_value,
-        "last_time": metric.last_time,
-        "min": metric.min,
-        "min_step": metric.min_step,
-        "max": metric.max,
-        "max_step": metric.max_step,
-        "mean": metric.mean,
-        "nan_count": metric.nan_count,
-        "inf_count": metric.inf_count,
     }
 
 
