@@ -81,12 +81,16 @@ def dies_before(statements: int, work: Callable[[], object]) -> bool:
     one, or the commit, is about to be sent; whether it died."""
     pid = os.fork()
     if pid == 0:
+        survived = 1
         try:
             make_mortal(statements)
             work()
+            survived = 0
         finally:
-            os._exit(0)
+            os._exit(survived)
     _, status = os.waitpid(pid, 0)
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status) != 0:
+        raise RuntimeError(f"It neither died nor succeeded after {statements} statements.")
     return os.WIFSIGNALED(status)
 
 
