@@ -405,6 +405,9 @@ def test_processes_log_into_one_run_without_loss_although_the_server_restarts(
 import sys, time
 import exptrack_client as exptrack
 run = exptrack.init("digits", id=sys.argv[1])
+while not run.name:
+    time.sleep(0.01)
+print("ready", flush=True)
 for step in range(300):
     run.log({"loss": step, "rank" + sys.argv[2]: step}, step=step)
     time.sleep(0.01)
@@ -412,7 +415,9 @@ sys.exit(run.finish())
 """
     with exptrack.init("digits") as run:
         ranks = [start_script(code, run.id, str(rank)) for rank in range(4)]
-        time.sleep(1.5)
+        for rank in ranks:
+            assert rank.stdout.readline() == "ready\n"
+        time.sleep(1)
         tracker.server.kill()
         time.sleep(0.3)
         tracker.server.start()

@@ -23,7 +23,7 @@ BEAT_EVERY = 15.0
 # A server that refused the token, or is no ExpTrack, is asked again this often.
 ASK_AGAIN_EVERY = 30.0
 LONGEST_WAIT_AT_THE_END = 2.0
-PATIENCE_FOR_A_STRANGER = 5.0
+PATIENCE_FOR_A_STRANGER = 15.0
 # Failures in a row before an outage is worth a line; a server that restarts is not.
 SAY_AFTER = 3
 SAY_PROGRESS_EVERY = 10.0
