@@ -26,8 +26,10 @@ LONGEST_NUMBER_AS_LOGGED = 10
 MOST_PLACES = 8
 NUMERIC_ATTRIBUTES = ("duration",)
 TEXT_SHOWN = 2_000  # characters of one param
-NUMBER = '<td class="cell-number{}" title="{}">{}{}</td>'
-ALIGNED = '<td class="cell-number{}" title="{}">{}{}<span class="places places-{}">{}</span></td>'
+NUMBER = '<td class="cell-number{}"{}>{}{}</td>'
+ALIGNED = '<td class="cell-number{}"{}>{}{}<span class="places-{}">{}</span></td>'
+# A text longer than this may be cut by its column, and is whole on hover.
+LONGEST_UNCUT = 20
 MOMENTS = ("created", "started", "ended")
 
 
@@ -145,6 +147,7 @@ def absent(column: Column) -> SafeString:
 def number_cell(text: str, exact: str, width: int, is_best: bool) -> SafeString:
     """A number, its point under the points of the column; exact on hover."""
     kind, mark = (" cell-best", best_mark()) if is_best else ("", "")
+    exact = title(exact) if exact != text else ""
     if not width or not text[-1].isdigit():  # NaN and ∞ have no point
         return format_html(NUMBER, kind, exact, mark, text)
     tail = tail_of(text)
@@ -162,8 +165,20 @@ def text_cell(row: Param | Tag) -> SafeString:
     """A text, cut by the column's width; what is known of it on hover."""
     text = row.text_head
     if isinstance(row, Tag) and not text:
-        return format_html('<td title="{}">✓</td>', "This tag is set, without a text.")
-    return format_html('<td class="cell-name" title="{}"><bdi>{}</bdi></td>', text, text)
+        return format_html("<td{}>✓</td>", title("This tag is set, without a text."))
+    whole = title(text) if len(text) > LONGEST_UNCUT else ""
+    return format_html('<td class="cell-name"{}><bdi>{}</bdi></td>', whole, text)
+
+
+def title(text: str) -> SafeString:
+    """What is said on hover."""
+    return format_html(' title="{}"', text)
+
+
+@register.simple_tag
+def whole_title(text: str) -> SafeString | str:
+    """The attribute that tells a long name whole on hover; a short one is never cut."""
+    return title(text) if len(text) > LONGEST_UNCUT else ""
 
 
 def attribute_cell(run: Run, name: str) -> SafeString:

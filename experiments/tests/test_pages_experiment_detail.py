@@ -101,7 +101,7 @@ def test_numbers_are_short_and_exact_on_hover_and_stand_under_each_other(signed_
     page = page_of(signed_in(alice).get(f"{here}?ordering=name&columns=params.lr,metrics.loss"))
     lr, loss, *_ = page.all("td")
     assert (lr.words, loss.words, loss["title"]) == ("0.1", "0.1235", "0.123456789")
-    assert (lr.one("span").words, lr.one("span")["class"]) == (".1", "places places-5")
+    assert (lr.one("span").words, lr.one("span")["class"]) == (".1", "places-5")
 
 
 @pytest.mark.parametrize(

@@ -392,7 +392,7 @@ def test_the_pages_weigh_little(visit, alice, experiment):
                        ("run-detail", (runs[0].pk,))):  # fmt: skip
         page = visit(name, *args)
         page.wait_for_load_state("networkidle")
-        assert 50_000 < page.evaluate(WEIGHT) < 250_000 + 100_000 * (name == "experiment-detail")
+        assert 50_000 < page.evaluate(WEIGHT) < 250_000, name
 
 
 def test_without_a_script_all_but_the_curves_works(browser, gunicorn_server, alice, experiment):
