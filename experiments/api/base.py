@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 
 from experiments.api.errors import ValidationFailed
 from experiments.api.renderers import StrictJSONRenderer
-from experiments.paging import CURSOR_PARAMETER, Segment, paginate
+from experiments.paging import CURSOR_PARAMETER, Listing, paginate
 from experiments.values import uuid_in
 
 DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
@@ -123,7 +123,7 @@ def limit_of(query: QueryDict) -> int:
 
 def page_response(
     request: Request,
-    segments: Sequence[Segment],
+    listing: Listing,
     descending: bool,
     shape: Callable[[list], list[dict]],
 ) -> Response:
@@ -132,7 +132,7 @@ def page_response(
     # Two lists may have the same parameters: the path keeps their cursors apart.
     bound = request.query_params.copy()
     bound["path"] = request.path
-    page = paginate(segments, descending=descending, limit=limit, query=bound)
+    page = paginate(listing, descending=descending, limit=limit, query=bound)
     return Response(
         {
             "next": link(request, page.next),

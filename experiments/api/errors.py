@@ -127,7 +127,7 @@ def described(exception: Exception) -> tuple[str, int, str, dict]:
     ):
         return "insufficient_storage", 507, "The server's disk is full; nothing was stored.", {}
     if isinstance(exception, OperationalError | InterfaceError):
-        return "unavailable", 503, "The database is not reachable. Repeat the request.", {}
+        return "unavailable", 503, "The database cannot take this just now. Repeat the request.", {}
     return "server_error", 500, "Something went wrong on our side; it has been logged.", {}
 
 

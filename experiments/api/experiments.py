@@ -59,7 +59,12 @@ class ExperimentList(ApiView):
         rows: QuerySet = Experiment.objects.visible_to(request.user).alive().for_list()
         rows, _ = filtered(ExperimentFilter, request, rows, ["ordering", *PAGING])
         segments, descending = rows.segments(ordering_of(request))
-        return page_response(request, segments, descending, lambda found: described(request, found))
+        return page_response(
+            request,
+            lambda now: segments,
+            descending,
+            lambda found: described(request, found),
+        )
 
     def post(self, request: Request) -> Response:
         fields = checked_input(serializers.ExperimentIn, request.data)
@@ -75,10 +80,11 @@ class ExperimentDetail(ApiView):
         return Response(detail(request, experiment))
 
     def put(self, request: Request, pk: str) -> Response:
-        """Replace every field: those left out get their default."""
+        """Replace every field: those left out get their default, but for the visibility, which
+        stays: nothing private is shown to all by leaving something out."""
         experiment = access.writable_experiment(request.user, path_id(pk))
         fields = checked_input(serializers.ExperimentChange, request.data)
-        defaults = {"description": "", "tags": {}, "visibility": "internal", "status": "active"}
+        defaults = {"description": "", "tags": {}, "status": "active"}
         return self.changed(request, experiment, {**defaults, **fields})
 
     def patch(self, request: Request, pk: str) -> Response:

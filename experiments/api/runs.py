@@ -84,13 +84,16 @@ class RunList(ApiView):
         rows, ordering, filters = listed(request, rows, ApiRunFilter, *PAGING)
         experiment = filters.chosen_experiment()
         columns = columns_of(request)
-        segments = rows.segments(ordering, experiment and experiment.pk)
+        experiment_id = experiment and experiment.pk
+
+        def listing(now: datetime) -> list[Segment]:
+            return rows.segments(ordering, experiment_id, now)
 
         def shape(runs: list[Run]) -> list[dict]:
             table = filled(runs, columns)
             return [shapes.run_json(request, run, table) for run in runs]
 
-        return page_response(request, segments, ordering.descending, shape)
+        return page_response(request, listing, ordering.descending, shape)
 
     def post(self, request: Request) -> Response:
         fields = checked_input(serializers.RunIn, request.data)

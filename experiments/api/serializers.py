@@ -22,7 +22,7 @@ from experiments.values import (
     NAME_LENGTH,
     InvalidValue,
     field_name,
-    printable,
+    title,
     uuid_in,
 )
 
@@ -270,7 +270,7 @@ class TokenIn(Strict):
 
     def validate_name(self, name: str) -> str:
         try:
-            return printable(name.strip(), "A name")
+            return title(name)
         except InvalidValue as error:
             raise ValidationError(str(error)) from error
 
