@@ -95,10 +95,10 @@ def test_patch_changes_what_it_names(script, digits):
     assert changed.json() == {**digits, "status": "completed", "description": "done"}
 
 
-def test_put_gives_what_is_left_out_its_default(script, digits):
+def test_put_gives_what_is_left_out_its_default_but_shows_nothing_private_to_all(script, digits):
     script.patch(at(digits), {"status": "archived", "description": "x", "visibility": "private"})
     changed = script.put(at(digits), {"name": "numbers"}).json()
-    assert changed == {**digits, "name": "numbers", "tags": {}}
+    assert changed == {**digits, "name": "numbers", "tags": {}, "visibility": "private"}
     assert script.put(at(digits), {"description": "no name"}).status_code == 400
 
 
@@ -236,7 +236,7 @@ def test_the_list_goes_by_name_creation_or_last_run(script, several, alice):
     assert names(script.get(LIST, {"ordering": "created_at"})) == made
     now = datetime.now(UTC)
     for hours, name in enumerate(["speech", "a_b"]):
-        started = now + timedelta(hours=hours)
+        started = now - timedelta(hours=2 - hours)
         recording.start_run(user=alice, experiment=name, started_at=started)
     assert names(script.get(LIST, {"ordering": "-last_run_at"}))[:2] == ["a_b", "speech"]
     assert names(script.get(LIST, {"ordering": "last_run_at"}))[:2] == ["speech", "a_b"]
@@ -249,6 +249,12 @@ def test_an_old_start_moves_no_last_run_back(script, digits, alice):
     long_ago = datetime(2020, 1, 1, tzinfo=UTC)
     recording.start_run(user=alice, experiment="digits", started_at=long_ago)
     assert script.get(at(digits)).json()["last_run_at"] == latest
+
+
+def test_a_start_in_the_future_moves_the_last_run_no_further_than_now(script, digits, alice):
+    future = datetime.now(UTC) + timedelta(days=365)
+    recording.start_run(user=alice, experiment="digits", started_at=future)
+    assert script.get(at(digits)).json()["last_run_at"] < future.isoformat()
 
 
 # --- Names -----------------------------------------------------------------------------------

@@ -110,9 +110,15 @@ def test_only_the_server_s_clock_judges(script, run, send, shown, clock):
 # --- Queued ----------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def queued(run, shown) -> dict:
+    """The run, as it is shown before it began."""
+    Run.objects.filter(pk=run.pk).update(status="queued", started_at=None)
+    return shown()
+
+
 @pytest.mark.parametrize("room", ["heartbeat", "log"])
-def test_a_queued_run_begins_when_it_speaks(script, run, send, shown, clock, room):
-    queued = script.patch(f"{RUNS}{run.pk}/", {"status": "queued"}).json()
+def test_a_queued_run_begins_when_it_speaks(queued, send, shown, clock, room):
     assert (queued["status"], queued["started_at"], queued["duration"]) == ("queued", None, None)
     clock.shift(timedelta(days=9))
     assert shown()["status"] == "queued"
@@ -121,10 +127,15 @@ def test_a_queued_run_begins_when_it_speaks(script, run, send, shown, clock, roo
     assert shown()["started_at"] == "2026-02-09T12:00:00.000000Z"
 
 
-def test_a_queued_run_may_end_without_having_begun(script, run, send):
-    script.patch(f"{RUNS}{run.pk}/", {"status": "queued"})
+def test_a_queued_run_may_end_without_having_begun(queued, send):
     ended = send("finish", {"status": "killed"})
     assert (ended["status"], ended["started_at"], ended["duration"]) == ("killed", None, None)
+
+
+def test_a_run_that_has_begun_is_not_queued_again(script, run, shown):
+    refused = script.patch(f"{RUNS}{run.pk}/", {"status": "queued"})
+    assert (refused.status_code, list(refused.json()["error"]["details"])) == (400, ["status"])
+    assert shown()["status"] == "running"
 
 
 # --- Ending ----------------------------------------------------------------------------------
@@ -202,11 +213,11 @@ def test_an_ended_run_is_reopened_by_resume_or_by_hand(script, run, send, shown)
         lambda: script.post(RUNS, {"experiment": "digits", "id": str(run.pk), "resume": True}),
         lambda: script.patch(f"{RUNS}{run.pk}/", {"status": "running"}),
     ):
-        send("finish", {"status": "failed"})
+        send("finish", {"status": "failed", "error": "boom"})
         reopened = reopen()
         assert reopened.status_code == 200
         assert (reopened.json()["status"], reopened.json()["ended_at"]) == ("running", None)
-        assert shown()["started_at"] == "2026-01-31T12:00:00.000000Z"
+        assert (shown()["started_at"], shown()["error"]) == ("2026-01-31T12:00:00.000000Z", "")
 
 
 def test_a_status_set_by_hand_brings_the_times_that_belong_to_it(script, run, clock):
