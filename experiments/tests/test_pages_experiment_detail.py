@@ -366,7 +366,7 @@ def test_hostile_text_stays_text(signed_in, alice, experiment, here, payload):
         "",
         "ordering=-metrics.val/loss",
         "ordering=params.lr",
-        "search=a",
+        "search=-",
         "columns=params.lr,tags.stage",
     ],
 )
