@@ -34,7 +34,9 @@ def page(page: Page, gunicorn_server) -> Page:
 def sign_in(page: Page, username: str, password: str = PASSWORD) -> None:
     page.get_by_label("User name").fill(username)
     page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Sign in").click()
+    # What is typed before the next page is there would go to this one.
+    with page.expect_navigation():
+        page.get_by_role("button", name="Sign in").click()
 
 
 @pytest.fixture
@@ -121,10 +123,9 @@ def test_a_theme_is_taken_at_once_and_kept(page, alice, faultless):
     faultless(page)
     with page.expect_response(f"**{reverse('appearance-save')}"):
         menu.get_by_role("button", name="Dark").click()
-    ground = "getComputedStyle(document.documentElement).backgroundColor"
-    assert page.evaluate(ground) == "rgb(15, 19, 23)"
+    expect(page.locator("html")).to_have_css("background-color", "rgb(15, 19, 23)")
     page.reload()
-    assert page.evaluate(ground) == "rgb(15, 19, 23)"
+    expect(page.locator("html")).to_have_css("background-color", "rgb(15, 19, 23)")
     page.keyboard.press("Escape")
     expect(menu).not_to_be_visible()
 
