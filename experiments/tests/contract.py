@@ -31,7 +31,7 @@ def check_answer(method: str, path: str, answer: HttpResponse) -> None:
     """Fail unless the document tells of this status, media type and body."""
     assert answer["X-Request-ID"]
     media_type = answer.get("Content-Type", "").split(";")[0]
-    if answer.status_code >= 400:
+    if answer.status_code >= 400 and method != "HEAD":
         assert media_type == "application/json", answer.content
         assert validator("#/components/schemas/Error").is_valid(answer.json()), answer.content
         assert answer.json()["error"]["request_id"] == answer["X-Request-ID"]
