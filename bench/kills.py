@@ -34,6 +34,7 @@ SETTLE = 0.5  # seconds of undisturbed logging before the first kill and after t
 EXPECTED = (
     *(200, 503, DUPLICATE),
     *("RemoteDisconnected", "ConnectionResetError", "BrokenPipeError", "ConnectionRefusedError"),
+    "IncompleteRead",
 )
 DOWN = 0.3  # seconds until PostgreSQL is started again
 FORGETFUL = {

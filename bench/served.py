@@ -136,14 +136,15 @@ def a_member() -> tuple[User, str]:
     return user, Token.objects.issue(user, name="bench")[1]
 
 
-def arguments(description: str) -> argparse.ArgumentParser:
-    """A parser with what every script here takes."""
+def arguments(description: str, *, scaled: bool = True) -> argparse.ArgumentParser:
+    """A parser with what every script here takes; with `scaled` also how wide gunicorn runs."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--database", choices=DATABASES, default="postgresql")
-    parser.add_argument("--workers", type=int, default=2, help="gunicorn's processes")
-    parser.add_argument("--threads", type=int, default=8, help="threads of each")
+    if scaled:
+        parser.add_argument("--workers", type=int, default=2, help="gunicorn's processes")
+        parser.add_argument("--threads", type=int, default=8, help="threads of each")
     return parser
 
 
