@@ -87,6 +87,8 @@ def secret_key(folder: Path) -> str:
 
 PRODUCTION = read(truth, "EXPTRACK_PRODUCTION", False)
 DEBUG = read(truth, "EXPTRACK_DEBUG", False)
+if DEBUG and PRODUCTION:
+    raise ImproperlyConfigured("EXPTRACK_DEBUG and EXPTRACK_PRODUCTION exclude each other.")
 DATA_DIR = Path(read(str, "EXPTRACK_DATA", str(BASE_DIR / "data"))).absolute()
 
 SECRET_KEY = read(str, "EXPTRACK_SECRET_KEY", "")
@@ -315,7 +317,6 @@ NODE_MODULES = BASE_DIR / "node_modules"
 STATICFILES_DIRS = [
     BASE_DIR / "static",
     ("vendor/chart.js", NODE_MODULES / "chart.js" / "dist"),
-    ("vendor/chartjs-plugin-zoom", NODE_MODULES / "chartjs-plugin-zoom" / "dist"),
 ]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

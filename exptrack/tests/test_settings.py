@@ -108,6 +108,11 @@ def test_a_value_that_cannot_be_used_is_named_and_not_repeated(read, name, value
     assert "hush" not in str(refusal.value)
 
 
+def test_production_is_no_place_to_debug(read):
+    with pytest.raises(ImproperlyConfigured, match="exclude each other"):
+        read(EXPTRACK_PRODUCTION="true", EXPTRACK_DEBUG="true", EXPTRACK_SECRET_KEY=KEY)
+
+
 def test_production_must_know_its_name(read):
     with pytest.raises(ImproperlyConfigured, match="^EXPTRACK_ALLOWED_HOSTS must name this site"):
         read(EXPTRACK_PRODUCTION="true", EXPTRACK_SECRET_KEY=KEY)
