@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import structlog
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
@@ -26,6 +27,7 @@ class TokenAuthentication(BaseAuthentication):
         token.note_use()
         user = token.user
         user.token = token
+        structlog.contextvars.bind_contextvars(user=user.username)
         return user, token
 
     def authenticate_header(self, request: Request) -> str:

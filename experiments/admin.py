@@ -33,8 +33,9 @@ from experiments.models import (
     Writer,
 )
 from experiments.paging import bounded_count
+from experiments.querysets import folded_contains
 from experiments.refusals import Refused
-from experiments.values import InvalidValue, title
+from experiments.values import InvalidValue, experiment_title, title
 
 log = structlog.get_logger(__name__)
 
@@ -171,21 +172,21 @@ class ExperimentForm(forms.ModelForm):
         model = Experiment
         fields = ["name", "description", "status", "visibility", "owner", "tags"]
 
-    def _get_validation_exclusions(self) -> set[str]:
-        # Left out, it would keep the unique names, which ask for it, from being checked.
-        return super()._get_validation_exclusions() - {"trashed_at"}
-
-    def validate_constraints(self) -> None:
-        try:
-            self.instance.validate_constraints(exclude=self._get_validation_exclusions())
-        except ValidationError:
-            self.add_error("name", "This name is in use. Choose another one.")
-
     def clean_name(self) -> str:
         try:
-            return title(self.cleaned_data["name"])
+            return experiment_title(self.cleaned_data["name"])
         except InvalidValue as error:
             raise ValidationError(str(error)) from error
+
+    def clean(self) -> dict:
+        data = super().clean()
+        same = Experiment.objects.alive().filter(name=data.get("name")).exclude(pk=self.instance.pk)
+        same = same.filter(visibility=data.get("visibility"))
+        if data.get("visibility") == Experiment.Visibility.PRIVATE:
+            same = same.filter(owner=data.get("owner"))
+        if same.exists():
+            self.add_error("name", "This name is in use. Choose another one.")
+        return data
 
     def clean_tags(self) -> dict:
         tags = self.cleaned_data["tags"] or {}
@@ -210,7 +211,7 @@ class ExperimentAdmin(TrashActions, ManyRowsAdmin):
     readonly_fields = ["id", "created_at", "updated_at", "last_run_at", "trashed_at"]
 
     def named(self, rows: QuerySet, text: str) -> QuerySet:
-        return rows.filter(name__icontains=text)
+        return rows.filter(folded_contains("name", text))
 
     def trash_one(self, request: HttpRequest, experiment: Experiment) -> None:
         curating.trash_experiment(experiment=experiment)
@@ -273,7 +274,7 @@ class RunAdmin(TrashActions, ManyRowsAdmin):
         return rows.defer("notes", "error") if at_list else rows
 
     def named(self, rows: QuerySet, text: str) -> QuerySet:
-        return rows.filter(name__icontains=text)
+        return rows.filter(folded_contains("name", text))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

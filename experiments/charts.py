@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,23 +58,29 @@ def chart_series(runs: Sequence[Run], names: Sequence[str], axis: Axis) -> list[
     found = Metric.objects.filter(run__in=list(by_id), name__in=wanted).select_related("tail")
     metrics = {(metric.run_id, metric.name): metric for metric in found}
     pairs = [metrics[run.pk, name] for run in runs for name in names if (run.pk, name) in metrics]
-    others = other_points(runs, metrics, axis)
+    if axis.other_metric is None:
+        return drawn_pairs(by_id, pairs, {}, axis)
+    found_x = (metrics.get((run.pk, axis.other_metric)) for run in runs)
+    serving = [metric for metric in found_x if metric is not None]
+    answer = []
+    for group in reading.together(serving):  # of long series few are in memory at a time
+        others = {metric.run_id: points for metric, points in reading.loaded(group)}
+        joined = [metric for metric in pairs if metric.run_id in others]
+        answer += drawn_pairs(by_id, joined, others, axis)
+    return answer
+
+
+def drawn_pairs(
+    runs: Mapping[uuid.UUID, Run],
+    metrics: Sequence[Metric],
+    others: Mapping[uuid.UUID, Points],
+    axis: Axis,
+) -> list[dict]:
+    """Each metric as the chart gets it; `others` has, by run, the points that serve as x."""
     return [
-        drawn(by_id[metric.run_id], metric, points, others.get(metric.run_id), axis)
-        for metric, points in reading.loaded(pairs, needed_steps(axis))
-        if axis.other_metric is None or metric.run_id in others
+        drawn(runs[metric.run_id], metric, points, others.get(metric.run_id), axis)
+        for metric, points in reading.loaded(metrics, needed_steps(axis))
     ]
-
-
-def other_points(
-    runs: Iterable[Run], metrics: dict[tuple[uuid.UUID, str], Metric], axis: Axis
-) -> dict[uuid.UUID, Points]:
-    """By run, the points of the metric that serves as x."""
-    name = axis.other_metric
-    if name is None:
-        return {}
-    serving = [metrics[run.pk, name] for run in runs if (run.pk, name) in metrics]
-    return {metric.run_id: points for metric, points in reading.loaded(serving)}
 
 
 def needed_steps(axis: Axis) -> tuple[int | None, int | None]:

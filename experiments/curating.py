@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 
+import structlog
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
@@ -37,6 +38,8 @@ from experiments.refusals import Conflict, checked
 from experiments.storing import lock_run
 from experiments.values import experiment_title, title
 
+log = structlog.get_logger(__name__)
+
 RUNS_PURGED_AT_ONCE = 200
 
 # --- Experiments -----------------------------------------------------------------------------
@@ -51,6 +54,7 @@ def update_experiment(*, user: User, experiment: Experiment, **changes: object) 
     for field, value in changes.items():
         setattr(experiment, field, value)
     save_under_unique_name(user, experiment, update_fields=[*changes, "updated_at"])
+    log.info("experiment_changed", experiment=str(experiment.pk), fields=sorted(changes))
     return experiment
 
 
@@ -59,6 +63,7 @@ def trash_experiment(*, experiment: Experiment) -> None:
     now = timezone.now()
     Experiment.objects.filter(pk=experiment.pk, trashed_at=None).update(trashed_at=now)
     experiment.trashed_at = experiment.trashed_at or now
+    log.info("experiment_trashed", experiment=str(experiment.pk))
 
 
 def restore_experiment(*, user: User, experiment: Experiment, name: str | None = None) -> None:
@@ -69,6 +74,7 @@ def restore_experiment(*, user: User, experiment: Experiment, name: str | None =
     if name is not None:
         experiment.name = checked(experiment_title, name, "name")
     save_under_unique_name(user, experiment, update_fields=["trashed_at", "name", "updated_at"])
+    log.info("experiment_restored", experiment=str(experiment.pk))
 
 
 def share_experiment(*, experiment: Experiment, user: User, role: str) -> Collaborator:
@@ -76,12 +82,15 @@ def share_experiment(*, experiment: Experiment, user: User, role: str) -> Collab
     collaborator, _ = Collaborator.objects.update_or_create(
         experiment=experiment, user=user, defaults={"role": role}
     )
+    log.info("experiment_shared", experiment=str(experiment.pk), with_user=str(user.pk), role=role)
     return collaborator
 
 
 def unshare_experiment(*, experiment: Experiment, user: User) -> bool:
     """Let someone out again; whether they had been in."""
-    return Collaborator.objects.filter(experiment=experiment, user=user).delete()[0] > 0
+    was_in = Collaborator.objects.filter(experiment=experiment, user=user).delete()[0] > 0
+    log.info("experiment_unshared", experiment=str(experiment.pk), with_user=str(user.pk))
+    return was_in
 
 
 # --- Runs --------------------------------------------------------------------------------------
@@ -111,8 +120,9 @@ def update_run(
             write_tags(run, labels)
         if experiment is not None and experiment.pk != run.experiment_id:
             move_rows(run, experiment)
-        bump(run, "name", "notes", "status", "started_at", "ended_at", "last_seen_at",
+        bump(run, "name", "notes", "status", "started_at", "ended_at", "error", "last_seen_at",
              "stop_requested", "experiment")  # fmt: skip
+    log.info("run_changed", run=str(run.pk), status=run.status, experiment=str(run.experiment_id))
     return run
 
 
@@ -133,15 +143,18 @@ def request_stop(*, run: Run) -> Run:
             raise Conflict("This run has ended already.")
         run.stop_requested = True
         bump(run, "stop_requested")
+    log.info("run_stop_requested", run=str(run.pk))
     return run
 
 
 def trash_runs(*, runs: Iterable[Run]) -> int:
     """Move runs to the trash; how many were not there yet."""
     ids = [run.pk for run in runs]
-    return Run.objects.filter(pk__in=ids, trashed_at=None).update(
+    trashed = Run.objects.filter(pk__in=ids, trashed_at=None).update(
         trashed_at=timezone.now(), revision=F("revision") + 1
     )
+    log.info("runs_trashed", runs=[str(pk) for pk in ids])
+    return trashed
 
 
 def restore_run(*, run: Run) -> None:
@@ -150,6 +163,7 @@ def restore_run(*, run: Run) -> None:
         raise Conflict("The run's experiment is in the trash. Restore the experiment instead.")
     Run.objects.filter(pk=run.pk).update(trashed_at=None, revision=F("revision") + 1)
     run.trashed_at = None
+    log.info("run_restored", run=str(run.pk))
 
 
 def purge_runs(*, ids: Sequence[uuid.UUID]) -> int:
@@ -174,6 +188,7 @@ def purge_runs(*, ids: Sequence[uuid.UUID]) -> int:
                 rows._raw_delete(rows.db)
             gone = Run.objects.filter(pk__in=some)
             purged += gone._raw_delete(gone.db)
+        log.info("runs_purged", runs=[str(pk) for pk in some])
     return purged
 
 
@@ -186,5 +201,7 @@ def purge_experiment(*, experiment: Experiment) -> int:
     with transaction.atomic():
         SavedView.objects.filter(experiment=experiment).delete()
         Collaborator.objects.filter(experiment=experiment).delete()
+        experiment_id = experiment.pk
         experiment.delete()
+    log.info("experiment_purged", experiment=str(experiment_id), runs=purged)
     return purged

@@ -25,7 +25,12 @@ ATTRIBUTES = {
     "ended": "ended",
     "ended_at": "ended",
     "duration": "duration",
+    "last_seen": "last_seen",
+    "last_seen_at": "last_seen",
+    "parent": "parent",
+    "revision": "revision",
 }
+NOT_ORDERED = ("id", "last_seen", "parent", "revision")
 QUOTED = re.compile(r"(metrics|params|tags)\.(?:`([^`]+)`|\"([^\"]+)\")(?:\.(\w+))?")
 PLAIN = re.compile(r"(metrics|params|tags)\.([\w\-/.: ]+)")
 NEEDS_NO_QUOTES = re.compile(r"[\w\-/.]+")
@@ -99,6 +104,6 @@ class Ordering:
 def parse_ordering(text: str) -> Ordering:
     """The ordering a text means, or InvalidValue."""
     field = parse_field(text.removeprefix("-"))
-    if field.kind == "tag" or field.name == "id":
+    if field.kind == "tag" or (field.kind == "attribute" and field.name in NOT_ORDERED):
         raise InvalidValue(f"Runs cannot be ordered by {text.removeprefix('-')!r}.")
     return Ordering(field, text.startswith("-"))

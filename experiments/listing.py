@@ -6,14 +6,14 @@ sentence and left out, and the list is shown without it; the API answers the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import django_filters
 from django.db.models import QuerySet
 from django.http import HttpRequest, QueryDict
 
-from experiments.paging import CURSOR_PARAMETER, BadCursor, Page, Segment, paginate
+from experiments.paging import CURSOR_PARAMETER, BadCursor, Listing, Page, paginate
 from experiments.values import InvalidValue
 
 PAGE_SIZES = (50, 100, 200)
@@ -90,17 +90,17 @@ class Asked:
         values = {name: self.query[name] for name in filterset.filters if name in self.query}
         return filterset.qs, values
 
-    def page(self, segments: Sequence[Segment], *, descending: bool, limit: int) -> Page:
+    def page(self, listing: Listing, *, descending: bool, limit: int) -> Page:
         """The page of a listing that the cursor points at; the first one for a bad cursor."""
         # Two lists may have the same parameters: the path keeps their cursors apart.
         bound = self.query.copy()
         bound["path"] = self.path
         try:
-            return paginate(segments, descending=descending, limit=limit, query=bound)
+            return paginate(listing, descending=descending, limit=limit, query=bound)
         except BadCursor:
             self.faults.append("This page of the list cannot be found; here is the first one.")
             del self.query[CURSOR_PARAMETER], bound[CURSOR_PARAMETER]
-            return paginate(segments, descending=descending, limit=limit, query=bound)
+            return paginate(listing, descending=descending, limit=limit, query=bound)
 
 
 def page_size(text: str) -> int:

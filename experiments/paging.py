@@ -10,17 +10,22 @@ nulls.)
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.core import signing
 from django.db.models import BooleanField, F, Func, QuerySet, Value
 from django.http import QueryDict
+from django.utils import timezone
 
 COUNT_LIMIT = 10_000
 CURSOR_SALT = "experiments.paging"
 CURSOR_PARAMETER = "cursor"
+
+
+# A listing as of a moment: its segments.
+Listing = Callable[[datetime], Sequence["Segment"]]
 
 
 class BadCursor(ValueError):
@@ -74,11 +79,15 @@ def unkeyed(rows: QuerySet) -> Segment:
     return Segment(rows.annotate(page_id=F("pk")), False)
 
 
-def paginate(
-    segments: Sequence[Segment], *, descending: bool, limit: int, query: QueryDict
-) -> Page:
-    """The page that the query's cursor asks for, or the first one. Rows are of one model."""
+def paginate(listing: Listing, *, descending: bool, limit: int, query: QueryDict) -> Page:
+    """The page that the query's cursor asks for, or the first one. Rows are of one model.
+
+    All pages of a walk are laid out as of the moment its first page was: by a clock that goes
+    on, running runs would outgrow every cursor by duration and come again, or never.
+    """
     position = read_cursor(query)
+    now = datetime.fromisoformat(position["now"]) if position else timezone.now()
+    segments = listing(now)
     backward = position is not None and position["back"]
     found = walk(segments, descending, limit + 1, position, backward)
     more = len(found) > limit
@@ -89,9 +98,9 @@ def paginate(
     if not found:
         return page
     if more or backward:
-        page.next = make_cursor(query, *found[-1], back=False)
+        page.next = make_cursor(query, now, *found[-1], back=False)
     if more if backward else position is not None:
-        page.previous = make_cursor(query, *found[0], back=True)
+        page.previous = make_cursor(query, now, *found[0], back=True)
     return page
 
 
@@ -157,8 +166,10 @@ def bounded_count(rows: QuerySet) -> tuple[int, bool]:
     return min(count, COUNT_LIMIT), count <= COUNT_LIMIT
 
 
-def make_cursor(query: QueryDict, segment: int, row: object, *, back: bool) -> str:
-    payload = {**position_of(segment, row), "back": back, "query": fingerprint(query)}
+def make_cursor(query: QueryDict, now: datetime, segment: int, row: object, *, back: bool) -> str:
+    """Where a row stands, in which direction to go on, and what the cursor is bound to."""
+    walk_of = {"back": back, "now": now.isoformat(), "query": fingerprint(query)}
+    payload = {**position_of(segment, row), **walk_of}
     return signing.dumps(payload, salt=CURSOR_SALT)
 
 

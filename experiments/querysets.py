@@ -6,7 +6,7 @@ import sys
 import unicodedata
 import uuid
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING
@@ -29,7 +29,7 @@ from django.db.models import (
     Value,
     When,
 )
-from django.db.models.functions import Cast, Coalesce, Concat, Lower, NullIf, StrIndex
+from django.db.models.functions import Cast, Concat, Lower, NullIf, StrIndex
 from django.db.models.lookups import Exact, GreaterThan
 from django.utils import timezone
 
@@ -54,18 +54,18 @@ def longest_silence(has_beaten: bool) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def is_lost() -> Q:
+def is_lost(now: datetime | None = None) -> Q:
     """Running, but silent for longer than it may be; judged by the server's clock."""
-    now = timezone.now()
+    now = now or timezone.now()
     return Q(status="running") & (
         Q(has_beaten=True, last_seen_at__lt=now - longest_silence(True))
         | Q(has_beaten=False, last_seen_at__lt=now - longest_silence(False))
     )
 
 
-def shown_status() -> Case:
+def shown_status(now: datetime | None = None) -> Case:
     """The status as people see it, `lost` among them."""
-    return Case(When(is_lost(), then=Value("lost")), default=F("status"))
+    return Case(When(is_lost(now), then=Value("lost")), default=F("status"))
 
 
 def folded_contains(field: str, text: str) -> Q:
@@ -211,14 +211,19 @@ class RunQuerySet(models.QuerySet):
         """With what a row of the runs table names, without the long texts."""
         return self.select_related("experiment", "owner").defer("notes", "error")
 
-    def segments(self, ordering: Ordering, experiment_id: uuid.UUID | None = None) -> list[Segment]:
-        """The listing in one order. Inside one experiment each is served by an index: started,
-        name, metric (its last value), param; the others are sorted."""
+    def segments(
+        self,
+        ordering: Ordering,
+        experiment_id: uuid.UUID | None = None,
+        now: datetime | None = None,
+    ) -> list[Segment]:
+        """The listing in one order, as of a moment. Inside one experiment these are served by an
+        index: started, name, metric (its last value), param; the others are sorted."""
         if ordering.field.kind == "metric":
             return self.by_metric(ordering.field, experiment_id)
         if ordering.field.kind == "param":
             return self.by_param(ordering.field, experiment_id)
-        key = ATTRIBUTE_KEYS[ordering.field.name]()
+        key = ATTRIBUTE_KEYS[ordering.field.name](now or timezone.now())
         if ordering.field.name in ("started", "ended", "duration"):
             column = {"ended": "ended_at"}.get(ordering.field.name, "started_at")
             absent = self.filter(**{f"{column}__isnull": True})
@@ -265,23 +270,25 @@ class RunQuerySet(models.QuerySet):
         return self.annotate(cut=Subquery(names[NAMES_SHOWN : NAMES_SHOWN + 1]))
 
 
-def duration_key() -> ExpressionWrapper:
-    """How long a run took, or has been running."""
-    now = Value(timezone.now(), output_field=DateTimeField())
-    return ExpressionWrapper(
-        Coalesce("ended_at", now, output_field=DateTimeField()) - F("started_at"),
-        output_field=DurationField(),
+def duration_key(now: datetime) -> ExpressionWrapper:
+    """How long a run took, ran until it was lost, or has been running at a moment."""
+    end = Case(
+        When(ended_at__isnull=False, then=F("ended_at")),
+        When(is_lost(now), then=F("last_seen_at")),
+        default=Value(now, output_field=DateTimeField()),
+        output_field=DateTimeField(),
     )
+    return ExpressionWrapper(end - F("started_at"), output_field=DurationField())
 
 
 ATTRIBUTE_KEYS = {
-    "name": lambda: F("name"),
+    "name": lambda now: F("name"),
     "status": shown_status,
-    "owner": lambda: F("owner__username"),
-    "experiment": lambda: F("experiment__name"),
-    "created": lambda: F("created_at"),
-    "started": lambda: F("started_at"),
-    "ended": lambda: F("ended_at"),
+    "owner": lambda now: F("owner__username"),
+    "experiment": lambda now: F("experiment__name"),
+    "created": lambda now: F("created_at"),
+    "started": lambda now: F("started_at"),
+    "ended": lambda now: F("ended_at"),
     "duration": duration_key,
 }
 

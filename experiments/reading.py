@@ -13,6 +13,7 @@ from django.db.models import Q
 
 from experiments import series
 from experiments.models import Chunk, Metric
+from experiments.refusals import Gone
 from experiments.series import Points
 
 CHUNKS_AT_ONCE = 8
@@ -21,7 +22,14 @@ POINTS_AT_ONCE = 2_000_000
 
 
 class MissingPoints(Exception):
-    """Points that should be there are not: the store is damaged, or the run was purged."""
+    """Points that should be there are not: the store is damaged."""
+
+
+def missing(metric: Metric, what: str) -> Exception:
+    """Why points are not there: the run was purged meanwhile, or they are lost."""
+    if not Metric.objects.filter(pk=metric.pk).exists():
+        return Gone("This run has been purged.")
+    return MissingPoints(f"Series {metric.pk} has {what}.")
 
 
 def blocks(metric: Metric, start: int = 0, stop: int | None = None) -> Iterator[Points]:
@@ -50,7 +58,7 @@ def chunks_from(metric: Metric, position: int, stop: int) -> list[Chunk]:
     found = metric.chunks.filter(position__gte=begun[:1], position__lt=stop)
     chunks = list(found.order_by("position")[:CHUNKS_AT_ONCE])
     if not chunks or chunks[0].position + chunks[0].count <= position:
-        raise MissingPoints(f"Series {metric.pk} has no points from position {position} on.")
+        raise missing(metric, f"no points from position {position} on")
     return chunks
 
 
@@ -76,7 +84,7 @@ def loaded(
             parts = [held_between(chunk, 0, sealed) for chunk in chunks[metric.pk]
                      if chunk.position < sealed]  # fmt: skip
             if steps == (None, None) and sum(map(len, parts)) != sealed:
-                raise MissingPoints(f"Series {metric.pk} lacks some of its {sealed} points.")
+                raise missing(metric, f"not all of its {sealed} points")
             yield metric, Points.concat([*parts, series.unpack(metric.tail.data)])
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import IntegrityError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 from uuid_utils.compat import uuid7
@@ -117,9 +117,11 @@ def save_under_unique_name(user: User, experiment: Experiment, **options: object
     try:
         with transaction.atomic():
             experiment.save(**options)
-    except IntegrityError as error:
-        if Experiment.objects.filter(pk=experiment.pk).exists() is False and options:
+    except DatabaseError as error:
+        if options and not Experiment.objects.filter(pk=experiment.pk).exists():
             raise Gone("This experiment has been purged.") from error
+        if not isinstance(error, IntegrityError):
+            raise
         others = Experiment.objects.visible_to(user).alive().exclude(pk=experiment.pk)
         taken = others.filter(name=experiment.name, visibility=experiment.visibility)
         if experiment.visibility == "private":
@@ -215,7 +217,9 @@ def visible_parent(user: User, parent: uuid.UUID | None) -> Run | None:
 
 
 def note_new_run(experiment_id: uuid.UUID, started_at: datetime) -> None:
-    """Move the experiment's last-run time forward; one conditional update, never back."""
+    """Move the experiment's last-run time forward; one conditional update, never back, and never
+    into the future, whatever a client's clock says."""
+    started_at = min(started_at, timezone.now())
     Experiment.objects.filter(
         Q(last_run_at=None) | Q(last_run_at__lt=started_at), pk=experiment_id
     ).update(last_run_at=started_at)
@@ -224,7 +228,8 @@ def note_new_run(experiment_id: uuid.UUID, started_at: datetime) -> None:
 def heartbeat(*, run: Run) -> Run:
     """Note a sign of life at the server's time; takes no lock, adds no revision."""
     now = timezone.now()
-    Run.objects.filter(pk=run.pk).update(last_seen_at=now, has_beaten=True)
+    if not Run.objects.filter(pk=run.pk).update(last_seen_at=now, has_beaten=True):
+        raise Gone("This run has been purged.")
     begin_if_queued(run, now)
     run.refresh_from_db(fields=["status", "stop_requested", "last_seen_at", "has_beaten"])
     return run
@@ -262,18 +267,21 @@ def reopen_run(*, run: Run) -> Run:
     with transaction.atomic():
         run = lock_run(run.pk)
         set_status(run, Run.Status.RUNNING)
-        bump(run, "status", "started_at", "ended_at", "last_seen_at", "stop_requested")
+        bump(run, "status", "started_at", "ended_at", "error", "last_seen_at", "stop_requested")
     return run
 
 
 def set_status(run: Run, status: str) -> None:
     """Put a locked run into a status with the times that belong to it; not saved."""
     now = timezone.now()
+    if status == Run.Status.QUEUED and run.has_ended:
+        fault = "A run that has ended cannot be queued again."
+        raise Invalid(fault, {"status": [fault]})
     run.status = status
     if status in Run.ENDED:
         run.ended_at = run.ended_at or max(now, run.started_at or now)
         return
-    run.ended_at = None
+    run.ended_at, run.error = None, ""
     run.stop_requested = False
     run.last_seen_at = now
     run.started_at = (run.started_at or now) if status == Run.Status.RUNNING else None

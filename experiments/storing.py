@@ -130,7 +130,7 @@ def add_points(
     touched, chunks, accepted = [], [], 0
     for name in sorted(columns):
         held = known.get(name) or OpenSeries(key(uuid7()), name)
-        greatest = held.summary.last_step if held.summary else -1
+        greatest = held.summary.last_step if held.summary else None
         points = placed(columns[name], greatest, now_ms, name)
         held.summary = series.extend(held.summary, points)
         chunks += keep(held, points)
@@ -179,15 +179,17 @@ def fetch_series(sql: str, params: Sequence[object]) -> list[OpenSeries]:
         return [OpenSeries(*row[:4], bytes(row[4]), Summary(*row[5:])) for row in cursor.fetchall()]
 
 
-def placed(columns: Columns, greatest: int, now_ms: int, name: str) -> Points:
-    """The points with every step and time filled in: steps count up from the greatest one."""
+def placed(columns: Columns, greatest: int | None, now_ms: int, name: str) -> Points:
+    """The points with every step and time filled in: steps count up from the greatest one, None
+    before the first point."""
     n = len(columns.values)
     steps, times = columns.steps, columns.times
     try:
         if steps is None:
-            if greatest + n > LARGEST_STEP:
+            first = 0 if greatest is None else greatest + 1
+            if first + n - 1 > LARGEST_STEP:
                 raise OverflowError
-            steps = np.arange(greatest + 1, greatest + 1 + n, dtype=np.int64)
+            steps = np.arange(first, first + n, dtype=np.int64)
         elif not isinstance(steps, np.ndarray) and None in steps:
             steps = counted(steps, greatest)
         if times is None:
@@ -202,12 +204,13 @@ def placed(columns: Columns, greatest: int, now_ms: int, name: str) -> Points:
         ) from error
 
 
-def counted(steps: Iterable[int | None], greatest: int) -> list[int]:
-    """Each missing step as the greatest one so far + 1."""
+def counted(steps: Iterable[int | None], greatest: int | None) -> list[int]:
+    """Each missing step as the greatest one so far + 1, the very first as 0."""
     placed_steps = []
     for step in steps:
-        step = greatest + 1 if step is None else step
-        greatest = max(greatest, step)
+        if step is None:
+            step = 0 if greatest is None else greatest + 1
+        greatest = step if greatest is None else max(greatest, step)
         placed_steps.append(step)
     return placed_steps
 

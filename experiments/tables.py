@@ -111,6 +111,10 @@ def attribute(run: Run, name: str) -> object:
         return run.owner.username
     if name == "experiment":
         return run.experiment.name
+    if name == "parent":
+        return run.parent_id
+    if name == "last_seen":
+        return run.last_seen_at
     if name in ("created", "started", "ended"):
         return getattr(run, f"{name}_at")
     return getattr(run, name)

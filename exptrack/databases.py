@@ -15,13 +15,20 @@ def prepare_connection(sender: object, connection: BaseDatabaseWrapper, **kwargs
     """Give SQLite PostgreSQL's idea of lower and upper case: its own stops at ASCII."""
     if connection.vendor != "sqlite":
         return
-    for name, fold in (("lower", str.lower), ("upper", str.upper)):
-        connection.connection.create_function(
-            name,
-            1,
-            lambda text, fold=fold: fold(text) if isinstance(text, str) else text,
-            deterministic=True,
-        )
+    connection.connection.create_function("lower", 1, lowered, deterministic=True)
+
+
+def lowered(text: object) -> object:
+    """Text in lower case, letter by letter as PostgreSQL does it: one for one, whatever stands
+    beside it. Python would write İ as two letters and Σ at a word's end as ς."""
+    if not isinstance(text, str):
+        return text
+    return text.lower() if text.isascii() else "".join(map(lowered_letter, text))
+
+
+def lowered_letter(letter: str) -> str:
+    lower = letter.lower()
+    return lower if len(lower) == 1 else "i"  # İ, the only letter that would become two
 
 
 def write_together(statements: Sequence[tuple[str, Sequence[object]]]) -> tuple | None:

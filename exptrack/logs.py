@@ -40,6 +40,8 @@ def configure(options: dict) -> None:
                 }
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "events"}},
+            # Django's own set-up gives it a level and handlers of its own.
+            "loggers": {"django": {"level": options["level"], "handlers": [], "propagate": True}},
             "root": {"handlers": ["stderr"], "level": options["level"]},
         }
     )

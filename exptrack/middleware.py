@@ -91,7 +91,8 @@ class SignedOutFragmentMiddleware:
 
 
 class PrivateResponseMiddleware:
-    """What a signed-in person sees stays out of every cache."""
+    """What a signed-in person sees stays out of every cache, and what they do is logged with
+    their name."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -101,3 +102,10 @@ class PrivateResponseMiddleware:
         if not response.has_header("Cache-Control"):
             add_never_cache_headers(response)
         return response
+
+    def process_view(
+        self, request: HttpRequest, view: Callable, args: tuple, options: dict
+    ) -> None:
+        """LoginRequiredMiddleware has just asked who it is, so this costs no query."""
+        if getattr(view, "login_required", True) and request.user.is_authenticated:
+            structlog.contextvars.bind_contextvars(user=request.user.get_username())

@@ -3,7 +3,8 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from experiments.api.urls import site_urls, unknown
+from experiments.api.errors import unknown_path
+from experiments.api.urls import site_urls
 from exptrack import health, styleguide
 
 urlpatterns = [
@@ -11,7 +12,7 @@ urlpatterns = [
     path("account/", include("accounts.urls")),
     path("api/v1/", include("experiments.api.urls")),
     path("api/", include(site_urls)),
-    path("api", unknown),  # else it would be sent to api/, and a POST lose its data
+    path("api", unknown_path),  # else it would be sent to api/, and a POST lose its data
     path("health/live/", health.live, name="health-live"),
     path("health/ready/", health.ready, name="health-ready"),
     path("admin/", admin.site.urls),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 import structlog
+from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import (
     BadRequest,
     PermissionDenied,
@@ -17,6 +18,7 @@ from django.core.exceptions import (
 from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse, UnreadablePostError
 from django.urls import Resolver404, resolve
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 
@@ -175,6 +177,8 @@ def error_response(request: HttpRequest, status_code: int, message: str) -> Json
     return JsonResponse(body(CODES[status_code], message, {}, request), status=status_code)
 
 
+@csrf_exempt  # a script that mistook the path shall hear of the path
+@login_not_required
 def unknown_path(request: HttpRequest, path: str = "") -> JsonResponse:
     """404 for everything under /api/ that is no endpoint; never a redirect, which would turn a
     POST into a GET and lose its data."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from rest_framework.request import Request
@@ -23,6 +25,7 @@ from experiments.api.errors import ValidationFailed
 from experiments.fields import Ordering, parse_ordering
 from experiments.filters import ApiRunFilter, RunFilter
 from experiments.models import Environment, Experiment, Run
+from experiments.paging import Segment
 from experiments.values import InvalidValue
 
 DEFAULT_ORDERING = "-started_at"

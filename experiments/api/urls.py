@@ -1,6 +1,5 @@
 """/api/v1/: what scripts call. Paths end with a slash; anything else is a 404 that says so."""
 
-from django.contrib.auth.decorators import login_not_required
 from django.urls import path, re_path
 
 from experiments.api import errors, experiments, points, runs, schema, tokens
@@ -38,11 +37,9 @@ account_urls = [
 
 urlpatterns = [*experiment_urls, *run_urls, *account_urls]
 
-unknown = login_not_required(errors.unknown_path)
-
 # Below /api/, beside v1/.
 site_urls = [
     path("schema/", schema.ApiDocument.as_view(), name="api-schema"),
     path("docs/", schema.ApiDocs.as_view(), name="api-docs"),
-    re_path(r"^(?P<path>[\s\S]*)$", unknown),
+    re_path(r"^(?P<path>[\s\S]*)$", errors.unknown_path),
 ]

@@ -223,8 +223,8 @@ def chart_words(metric: Metric) -> str:
     if metric.min is None:
         return f"{words}; none is finite."
     return (
-        f"{words}; least {number(metric.min)} at step {metric.min_step:,}, "
-        f"greatest {number(metric.max)} at step {metric.max_step:,}."
+        f"{words}; min {number(metric.min)} at step {metric.min_step:,}, "
+        f"max {number(metric.max)} at step {metric.max_step:,}."
     )
 
 

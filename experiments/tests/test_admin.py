@@ -111,7 +111,8 @@ def test_a_taken_experiment_name_is_told_in_the_form(operator, alice):
         "owner": alice.pk,
         "tags": "{}",
     }
-    assert "This name is in use." in operator.post(path, form).text
+    answer = operator.post(path, form)
+    assert "This name is in use." in answer.text
     assert Experiment.objects.get(pk=other.pk).name == "other"
 
 

@@ -132,10 +132,13 @@ def test_a_queued_run_may_end_without_having_begun(queued, send):
     assert (ended["status"], ended["started_at"], ended["duration"]) == ("killed", None, None)
 
 
-def test_a_run_that_has_begun_is_not_queued_again(script, run, shown):
+def test_a_run_that_has_ended_is_not_queued_again(script, run, send, shown):
+    waiting = script.patch(f"{RUNS}{run.pk}/", {"status": "queued"})
+    assert (waiting.status_code, waiting.json()["started_at"]) == (200, None)
+    send("finish", {"status": "finished"})
     refused = script.patch(f"{RUNS}{run.pk}/", {"status": "queued"})
     assert (refused.status_code, list(refused.json()["error"]["details"])) == (400, ["status"])
-    assert shown()["status"] == "running"
+    assert shown()["status"] == "finished"
 
 
 # --- Ending ----------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ def test_a_head_sorts_and_turns_and_says_which_way(signed_in, alice):
     [head] = [cell for cell in page.all("th") if cell.attributes.get("aria-sort")]
     assert (head.words, head["aria-sort"]) == ("Name", "ascending")
     assert link(page, "Name") == "?search=o&ordering=-name"
-    assert link(page, "Last activity") == "?search=o&ordering=-last_run_at"
+    assert link(page, "Last run") == "?search=o&ordering=-last_run_at"
 
 
 def test_its_pages_hold_every_experiment_once(signed_in, alice):

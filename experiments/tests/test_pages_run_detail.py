@@ -83,7 +83,11 @@ def test_an_ended_run_says_when_and_how_long(signed_in, alice, here, run):
         run=run, status="finished", ended_at=timezone.now() - timedelta(hours=1, minutes=7)
     )
     shown = facts(page_of(signed_in(alice).get(here)))
-    assert (shown["Took"], shown["Started"], shown["Ended"]) == ("2 h 13 min", "3 h ago", "1 h ago")
+    assert (shown["Duration"], shown["Started"], shown["Ended"]) == (
+        "2 h 13 min",
+        "3 h ago",
+        "1 h ago",
+    )
 
 
 def test_a_failed_run_shows_its_error_before_all_else(signed_in, alice, run, here):
@@ -106,10 +110,9 @@ def test_each_metric_has_a_card_with_what_it_came_to(signed_in, alice, run, here
     assert card["data-series-url"] == address("run-series", run)
     assert card["data-metric"] == "loss"
     assert card.one("output").words == "∞"
-    assert card.one("p", class_="chart-foot").words == "least 0.5 greatest 2 5 points 1 NaN 1 ∞"
+    assert card.one("p", class_="chart-foot").words == "min 0.5 max 2 5 points 1 NaN 1 ∞"
     assert card.one("canvas")["aria-label"] == (
-        "loss over steps: 5 points from step 0 to 4; last ∞; "
-        "least 0.5 at step 1, greatest 2 at step 0."
+        "loss over steps: 5 points from step 0 to 4; last ∞; min 0.5 at step 1, max 2 at step 0."
     )
 
 
@@ -131,8 +134,8 @@ def test_metrics_are_grouped_by_what_stands_before_the_slash(signed_in, alice, r
 def test_the_table_holds_the_same_in_figures(signed_in, alice, run, here):
     log(run, loss=[2.0, 0.5, math.nan])
     [row] = table_of(page_of(signed_in(alice).get(f"{here}?view=table")))
-    assert (row["Name"], row["Last"], row["Least"], row["Greatest"]) == ("loss", "NaN", "0.5", "2")
-    assert (row["Mean"], row["Points"], row["NaN"], row["Infinite"]) == ("1.25", "3", "1", "0")
+    assert (row["Name"], row["Last"], row["Min"], row["Max"]) == ("loss", "NaN", "0.5", "2")
+    assert (row["Mean"], row["Count"], row["NaN"], row["Inf"]) == ("1.25", "3", "1", "0")
 
 
 def test_metrics_are_searched_and_htmx_gets_them_alone(signed_in, alice, run, here):
@@ -277,7 +280,7 @@ def test_relatives_one_may_not_see_are_not_named(signed_in, alice, charlie, run)
     open_run = recording.start_run(user=alice, experiment="open", parent=run.pk)[0]
     hidden = recording.start_run(user=alice, experiment="digits", parent=open_run.pk, name="sly")[0]
     page = page_of(signed_in(charlie).get(address("run-detail", open_run)))
-    assert facts(page)["Part of"] == "a run you may not see"
+    assert facts(page)["Parent"] == "a run you may not see"
     assert str(run.pk) not in str([a.attributes for a in page.all("a")])
     assert hidden.name not in page.words
 
@@ -302,7 +305,7 @@ def test_a_lost_run_says_what_that_means(signed_in, alice, run, here):
 def test_a_queued_run_has_no_start_yet(signed_in, alice, run, here):
     Run.objects.update(status="queued", started_at=None)
     shown = facts(page_of(signed_in(alice).get(here)))
-    assert (shown["Started"], shown["For"]) == ("–", "–")
+    assert (shown["Started"], shown["Duration"]) == ("–", "–")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from experiments.fields import Field, Ordering, parse_ordering
 from experiments.filters import AGES, ExperimentFilter, RunTableFilter
 from experiments.listing import PAGE_SIZES, Asked
 from experiments.models import Experiment, Run
-from experiments.paging import bounded_count
+from experiments.paging import CURSOR_PARAMETER, bounded_count
 from experiments.querysets import STATUSES
 from experiments.templatetags.runs import looked_at
 from experiments.values import InvalidValue
@@ -40,7 +40,9 @@ def experiment_list(request: HttpRequest) -> HttpResponse:
     rows, filters = asked.filtered(ExperimentFilter, visible.for_list())
     ordering = asked.read("ordering", experiment_ordering, "-last_run_at")
     segments, descending = rows.segments(ordering)
-    page = asked.page(segments, descending=descending, limit=asked.limit(EXPERIMENTS_PER_PAGE))
+    page = asked.page(
+        lambda now: segments, descending=descending, limit=asked.limit(EXPERIMENTS_PER_PAGE)
+    )
     counts, latest = outcomes.counts_by_status(page.rows), outcomes.latest_runs(page.rows)
     context = {
         "asked": asked,
@@ -52,7 +54,7 @@ def experiment_list(request: HttpRequest) -> HttpResponse:
         "owners": visible.owners(),
         "statuses": Experiment.Status,
     }
-    if not page.rows and not filters:
+    if not page.rows and not filters and CURSOR_PARAMETER not in asked.query:
         context["snippet"] = LOG_A_RUN.format(experiment="first")
     return list_page(request, "experiments/experiment_list.html", context, fragment="experiments")
 
@@ -85,9 +87,12 @@ def experiment_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 def runs_context(asked: Asked, experiment: Experiment) -> dict:
     """The page of runs that an address asks for, in columns."""
     rows, filters, ordering, columns = asked_runs(asked, experiment)
-    segments = rows.segments(ordering, experiment.pk)
     limit = asked.limit()
-    page = asked.page(segments, descending=ordering.descending, limit=limit)
+    page = asked.page(
+        lambda now: rows.segments(ordering, experiment.pk, now),
+        descending=ordering.descending,
+        limit=limit,
+    )
     columns = named_first(columns or usual_columns(rows, ordering))
     table = tables.chosen(page.rows, columns, without=UNREAD)
     return {

@@ -47,7 +47,7 @@ def metrics_context(asked: Asked, run: Run) -> dict:
     view = asked.read("view", metrics_view, "charts")
     found, filters = asked.filtered(NameFilter, run.metrics.all())
     size = METRICS_PER_PAGE[view]
-    page = asked.page([keyed(found, F("name"))], descending=False, limit=size)
+    page = asked.page(lambda now: [keyed(found, F("name"))], descending=False, limit=size)
     return {
         "view": view,
         "filters": filters,
@@ -112,7 +112,9 @@ def run_params(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     run = access.readable_run(request.user, pk)
     asked = Asked.by(request)
     found, filters = asked.filtered(NameFilter, shown_params(run))
-    page = asked.page([keyed(found, F("name"))], descending=False, limit=PARAMS_PER_PAGE)
+    page = asked.page(
+        lambda now: [keyed(found, F("name"))], descending=False, limit=PARAMS_PER_PAGE
+    )
     total = bounded_count(found)
     context = {"run": run, "asked": asked, "filters": filters, "page": page, "total": total}
     return list_page(request, "experiments/run_params.html", context, fragment="params")

@@ -54,7 +54,7 @@ def test_it_is_alive_but_not_ready_while_the_database_is_away(
         server.kill()
 
 
-def test_the_database_folds_the_case_of_all_of_unicode(db):
+def test_the_database_folds_the_case_of_all_of_unicode_letter_by_letter(db):
     with connection.cursor() as cursor:
-        cursor.execute("SELECT lower('ÄŽΩ'), upper('äžω')")
-        assert cursor.fetchone() == ("äžω", "ÄŽΩ")
+        cursor.execute("SELECT lower('ÄŽΩ İstanbul ΑΣ STRASSE')")
+        assert cursor.fetchone() == ("äžω istanbul ασ strasse",)
