@@ -19,11 +19,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import psutil
 from clients import Script, log_path, meet, together
 from served import Served, arguments, machine, served
 
 START_MS = 1_760_000_000_000
 SEED = 20_261_123
+WARM_UP = 10  # requests: they load what later ones find loaded
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,20 @@ SHAPES = {
 
 @dataclass(frozen=True)
 class Sent:
-    """What one client saw: when it began and ended, by the machine's clock, its latencies in
-    seconds and the processor time it used."""
+    """What one client saw: when it began and ended, by the machine's clock, its latencies, and
+    the processor time that it and the whole machine used meanwhile; all in seconds."""
 
     began: float
     ended: float
     latencies: list[float]
     cpu: float
+    machine: float
+
+
+def busy_seconds() -> float:
+    """Processor time that the machine has used so far, for whomever."""
+    used = psutil.cpu_times()
+    return sum(used) - used.idle - used.iowait - used.guest - used.guest_nice
 
 
 def bodies(shape: Shape, seed: int) -> Iterator[bytes]:
@@ -103,23 +112,30 @@ def send(number: int, url: str, secret: str, runs: list[uuid.UUID], shape: Shape
     path, script, latencies = log_path(runs[number]), Script(url, secret), []
     assert script.get("/api/v1/me/")[0] == 200
     meet()
-    began, cpu = time.perf_counter(), time.process_time()
+    began, cpu, machine = time.perf_counter(), time.process_time(), busy_seconds()
     for body in prepared:
         sent = time.perf_counter()
         status, answer = script.post(path, body)
         latencies.append(time.perf_counter() - sent)
         assert (status, b'"duplicate":false' in answer) == (200, True), (status, answer)
-    return Sent(began, time.perf_counter(), latencies, time.process_time() - cpu)
+    ended, cpu, machine = (
+        time.perf_counter(),
+        time.process_time() - cpu,
+        busy_seconds() - machine,
+    )
+    return Sent(began, ended, latencies, cpu, machine)
 
 
 @dataclass(frozen=True)
 class Round:
-    """One round's figures: per second, in seconds, and milliseconds of processor a request."""
+    """One round's figures: per second, in seconds, milliseconds of processor a request, and the
+    share of the machine that something else was using."""
 
     points: float
     requests: float
     latencies: list[float]
     cpu: dict[str, float]
+    others: float
 
 
 def one_round(server: Served, shape: Shape, clients: int) -> Round:
@@ -132,9 +148,16 @@ def one_round(server: Served, shape: Shape, clients: int) -> Round:
     requests = clients * shape.requests
     cpu = {name: (after[name] - before[name]) / requests * 1e3 for name in after}
     cpu["clients"] = sum(one.cpu for one in sent) / requests * 1e3
+    longest = max(sent, key=lambda one: one.ended - one.began)
+    others = longest.machine - sum(cpu.values()) * requests / 1e3
     check(runs, shape)
-    latencies = [latency for one in sent for latency in one.latencies]
-    return Round(requests * shape.size / took, requests / took, latencies, cpu)
+    return Round(
+        points=requests * shape.size / took,
+        requests=requests / took,
+        latencies=[latency for one in sent for latency in one.latencies],
+        cpu=cpu,
+        others=max(others, 0.0) / took / psutil.cpu_count(),
+    )
 
 
 def check(runs: list[uuid.UUID], shape: Shape) -> None:
@@ -160,33 +183,40 @@ def report(name: str, rounds: list[Round]) -> str:
     return (
         f"| {name} | {statistics.median(points):,.0f} ({min(points):,.0f}–{max(points):,.0f}) "
         f"| {requests:,.0f} | {np.percentile(latencies, 50):.1f} / "
-        f"{np.percentile(latencies, 99):.1f} | {cpu} |"
+        f"{np.percentile(latencies, 99):.1f} | {cpu} "
+        f"| {statistics.median(one.others for one in rounds):.0%} |"
     )
 
 
 def profile(server: Served, shape: Shape) -> str:
     """Where a request's time goes: the same bodies given to the WSGI application in this
-    process, one after the other, under cProfile."""
-    from exptrack.wsgi import application
-
-    run = server.new_run("profile")
-    prepared = list(bodies(shape, SEED))
-    profiler = cProfile.Profile()
-    for number, body in enumerate(prepared):
-        environ = environ_of(run, server.secret, body)
-        if number >= 10:  # the first ones load what later ones find loaded
-            profiler.enable()
-        response = application(environ, lambda *_: None)
-        answer = b"".join(response)
-        response.close()
-        profiler.disable()
-        assert b'"duplicate":false' in answer, answer
-    check([run], shape)
+    process, one after the other, without and then with cProfile."""
+    profiler, prepared = cProfile.Profile(), list(bodies(shape, SEED))
+    feed(server, prepared[:WARM_UP])
+    began, cpu = time.perf_counter(), time.process_time()
+    feed(server, prepared)
+    took, cpu = time.perf_counter() - began, time.process_time() - cpu
+    profiler.runcall(feed, server, prepared)
     text = io.StringIO()
     stats = pstats.Stats(profiler, stream=text).strip_dirs()
     stats.sort_stats("cumulative").print_stats(45)
     stats.sort_stats("tottime").print_stats(45)
-    return f"{len(prepared) - 10} requests\n{text.getvalue()}"
+    return (
+        f"without the profiler {took / shape.requests * 1e3:.2f} ms a request, of that "
+        f"{cpu / shape.requests * 1e3:.2f} ms of this process's processor\n{text.getvalue()}"
+    )
+
+
+def feed(server: Served, prepared: list[bytes]) -> None:
+    """Give requests to the application itself, as gunicorn would."""
+    from exptrack.wsgi import application
+
+    run = server.new_run("profile")
+    for body in prepared:
+        response = application(environ_of(run, server.secret, body), lambda *_: None)
+        answer = b"".join(response)
+        response.close()
+        assert b'"duplicate":false' in answer, answer
 
 
 def environ_of(run: uuid.UUID, secret: str, body: bytes) -> dict[str, object]:
@@ -239,8 +269,8 @@ def main() -> None:
         print(
             f"{options.clients} clients, {options.workers} workers × {options.threads} threads, "
             f"median of {options.rounds} rounds after one to warm up\n\n"
-            "| batch | points/s (least–most) | requests/s | p50 / p99 ms | CPU ms a request |\n"
-            "|---|---|---|---|---|"
+            "| batch | points/s (least–most) | requests/s | p50 / p99 ms | CPU ms a request "
+            "| other work on the machine |\n|---|---|---|---|---|---|"
         )
         for name in names:
             one_round(server, SHAPES[name], options.clients)
