@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import ast
 import sys
-import time
 from pathlib import Path
 
-import exptrack_client as exptrack
 import pytest
 
 pytestmark = pytest.mark.only_on("sqlite")
@@ -27,18 +25,3 @@ def test_a_module_is_python_3_9_and_imports_the_standard_library_only(path):
         for name in names:
             top = name.split(".")[0]
             assert top == "exptrack_client" or top in sys.stdlib_module_names, name
-
-
-def test_log_costs_at_most_5_microseconds_for_ten_floats(tracker):
-    metrics = {f"metric/{number}": number / 7 for number in range(10)}
-    with exptrack.init("cost") as run:
-        best = min(timed(run, metrics, 1000) for _ in range(50))
-    assert best < 5e-6
-
-
-def timed(run, metrics, calls):
-    """Seconds a call, on average over so many."""
-    began = time.perf_counter()
-    for step in range(calls):
-        run.log(metrics, step=step)
-    return (time.perf_counter() - began) / calls
