@@ -180,7 +180,7 @@ def test_a_search_takes_any_text_for_what_it_is(script, path):
     began = time.monotonic()
     for text in ("(a+)+$", "(", "[", "\\", "%", "_", "*", "a" * 250, "'", '"', "\ufffd"):
         assert script.get(V1 + path, {"search": text}).status_code == 200, text
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60  # a pattern that runs away takes minutes
 
 
 # --- Shapes ------------------------------------------------------------------------------------
@@ -440,7 +440,7 @@ def test_gzip_is_read_whole_and_bounded_or_not_at_all(send, run, body, status):
     began = time.monotonic()
     answer = send("runs/{run}/log/", body, **{"Content-Encoding": "gzip"})
     assert answer.status_code == status, answer.content
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60  # a bomb unpacked whole takes minutes
     run.refresh_from_db()
     assert run.revision == (2 if status == 200 else 1)
 
