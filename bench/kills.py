@@ -44,16 +44,8 @@ FORGETFUL = {
 }
 
 
-@dataclass(frozen=True)
-class Kill:
-    """When something was dead, and when that which we start again ourselves answered again, by
-    the machine's clock."""
-
-    dead: float
-    back: float
-
-
-Strike = Callable[[random.Random], Kill]
+# Kills something and returns the moment at which it was dead, by the machine's clock.
+Strike = Callable[[random.Random], float]
 
 
 @dataclass(frozen=True)
@@ -63,7 +55,7 @@ class Result:
 
     verdict: Verdict
     drifted: list[str]
-    kills: list[Kill]
+    killed_at: list[float]
     seen: list[Seen]
 
     @property
@@ -86,8 +78,8 @@ class Result:
         """Seconds from each kill to the next batch accepted of any client."""
         accepted = sorted(moment for one in self.seen for moment in one.accepted_at)
         return [
-            next((moment - kill.dead for moment in accepted if moment > kill.dead), float("inf"))
-            for kill in self.kills
+            next((moment - dead for moment in accepted if moment > dead), float("inf"))
+            for dead in self.killed_at
         ]
 
     @property
@@ -106,10 +98,10 @@ def run_load(load: Load, clients: int, kills: int, strike: Strike) -> Result:
     logging = Group(clients, log, load)
     try:
         wait_for_accepted(load, clients)
-        struck = []
+        killed_at = []
         for _ in range(kills):
             time.sleep(drawn.uniform(0.05, 0.95))
-            struck.append(strike(drawn))
+            killed_at.append(strike(drawn))
         time.sleep(SETTLE)
     finally:
         load.stop.touch()
@@ -118,7 +110,7 @@ def run_load(load: Load, clients: int, kills: int, strike: Strike) -> Result:
 
     connections.close_all()  # the one from before the kills is dead
     verdict = audit(read_ledgers(load, clients), stored_values(load.run))
-    return Result(verdict, drifted(load.run), struck, seen)
+    return Result(verdict, drifted(load.run), killed_at, seen)
 
 
 def wait_for_accepted(load: Load, clients: int) -> None:
@@ -135,7 +127,7 @@ def wait_for_accepted(load: Load, clients: int) -> None:
 def kill_workers(gunicorn: GunicornServer) -> Strike:
     """Kills one of gunicorn's workers, one time in four all of them."""
 
-    def strike(drawn: random.Random) -> Kill:
+    def strike(drawn: random.Random) -> float:
         workers = gunicorn.workers()
         for pid in (
             workers if drawn.random() < 0.25 else drawn.sample(workers, min(1, len(workers)))
@@ -144,7 +136,7 @@ def kill_workers(gunicorn: GunicornServer) -> Strike:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue  # gone by itself since
-        return Kill(dead := time.monotonic(), dead)
+        return time.monotonic()
 
     return strike
 
@@ -152,12 +144,12 @@ def kill_workers(gunicorn: GunicornServer) -> Strike:
 def kill_postgres(server: PostgresServer) -> Strike:
     """Kills the postmaster and all its children, and starts it again."""
 
-    def strike(drawn: random.Random) -> Kill:
+    def strike(drawn: random.Random) -> float:
         server.kill()
         dead = time.monotonic()
         time.sleep(DOWN)
         server.start()
-        return Kill(dead, time.monotonic())
+        return dead
 
     return strike
 
@@ -175,10 +167,8 @@ def make_forgetful(server: PostgresServer) -> None:
 def report(result: Result) -> str:
     """The figures."""
     verdict, recoveries = result.verdict, result.recoveries
-    back = statistics.median(kill.back - kill.dead for kill in result.kills)
-    again = f", answering again after {back:.2f} s (median)" if back else ""
     return (
-        f"{len(result.kills)} kills{again}\n"
+        f"{len(result.killed_at)} kills\n"
         f"batches: {verdict.sent:,} sent, {verdict.accepted:,} accepted; "
         f"lost {verdict.lost}, doubled {verdict.doubled}, partial {verdict.partial}, "
         f"never sent {verdict.ghosts}\n"
