@@ -257,9 +257,11 @@ class Param(models.Model):
     class Meta:
         ordering = ["name"]
         constraints = [models.UniqueConstraint(fields=["run", "name"], name="param_unique")]
+        # The run behind the value: a sweep has few values, and a page within one of them must
+        # not sort all of its runs.
         indexes = [
-            models.Index(fields=["experiment", "name", "number"], name="param_number"),
-            models.Index(fields=["experiment", "name", "text_head"], name="param_text"),
+            models.Index(fields=["experiment", "name", "number", "run"], name="param_number"),
+            models.Index(fields=["experiment", "name", "text_head", "run"], name="param_text"),
         ]
 
     def __str__(self) -> str:
