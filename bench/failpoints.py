@@ -1,8 +1,9 @@
 """A process that stores a batch dies by SIGKILL before each of its statements, in turn, and at
 last after all of them: what is stored then?
 
-Run by the tests. The batch has something of everything: a series whose tail is sealed and whose
-small chunks are merged, a new series, a param, a tag and a writer's mark.
+The batch has something of everything: a series whose small chunks are merged, a new series that is
+sealed at once and one that is not, a param, a tag and a writer's mark. Nothing of it may be there
+after a death, and all of it after a repeat.
 """
 
 from __future__ import annotations
@@ -12,15 +13,38 @@ import signal
 import uuid
 from collections.abc import Callable
 from itertools import count
+from typing import TYPE_CHECKING
+
+from clients import together
+from served import arguments, served
+
+if TYPE_CHECKING:
+    from accounts.models import User
+    from experiments.recording import Receipt
+    from experiments.storing import Columns
 
 WRITER = "mortal"
 MERGE_AT = 3
 LONG = 100  # points that make a chunk of their own
+SHORT = 5
+BATCH_POINTS = 2 * LONG + SHORT
+BEFORE = {
+    "points": {"old": (MERGE_AT - 1) * LONG},
+    "drifted": [],
+    "batches": [MERGE_AT - 1, MERGE_AT - 1],
+    "labels": [],
+}
+AFTER = {
+    "points": {"old": MERGE_AT * LONG, "new": SHORT, "other": LONG},
+    "drifted": [],
+    "batches": [MERGE_AT, MERGE_AT],
+    "labels": ["lr", "stage"],
+}
 
 
 def die_everywhere(_: int, database_url: str, username: str) -> list[uuid.UUID]:
     """One run for each statement, a process having died before it; the last one's process died
-    after all statements, before its commit. Each run held two chunks of the series "old"."""
+    after all statements, before its commit."""
     os.environ |= {"DATABASE_URL": database_url, "DJANGO_SETTINGS_MODULE": "exptrack.settings"}
     import django
 
@@ -38,10 +62,10 @@ def die_everywhere(_: int, database_url: str, username: str) -> list[uuid.UUID]:
         connections.close_all()  # none may be shared with a process that dies
         if not dies_before(statements, lambda: store_batch(user, runs[-1])):
             return runs[:-1]
-    raise AssertionError
+    raise AssertionError("never reached")
 
 
-def prepared_run(user: object) -> uuid.UUID:
+def prepared_run(user: User) -> uuid.UUID:
     """A run with a series that the next long batch will make it merge."""
     from experiments import recording
 
@@ -52,14 +76,14 @@ def prepared_run(user: object) -> uuid.UUID:
     return run.pk
 
 
-def store_batch(user: object, run: uuid.UUID) -> object:
+def store_batch(user: User, run: uuid.UUID) -> Receipt:
     """The batch in question; its receipt."""
     from experiments import recording
 
     return recording.append(
         user=user,
         run_id=run,
-        metrics={"old": columns(LONG), "new": columns(5), "other": columns(LONG)},
+        metrics={"old": columns(LONG), "new": columns(SHORT), "other": columns(LONG)},
         params={"lr": 0.1},
         tags={"stage": "mortal"},
         writer=WRITER,
@@ -67,7 +91,7 @@ def store_batch(user: object, run: uuid.UUID) -> object:
     )
 
 
-def columns(points: int) -> object:
+def columns(points: int) -> Columns:
     """So many points of a series."""
     import numpy as np
 
@@ -111,3 +135,44 @@ def make_mortal(statements: int) -> None:
     connection.ensure_connection()
     connection.execute_wrappers.append(lambda execute, *args: pass_on(execute)(*args))
     connection._commit = pass_on(connection._commit)
+
+
+def faults(user: User, runs: list[uuid.UUID]) -> list[str]:
+    """What of the batch is there after the deaths, and what is wrong once it was repeated."""
+    wrong = []
+    for statements, run in enumerate(runs):
+        if (found := contents(run)) != BEFORE:
+            wrong.append(f"death before statement {statements} leaves {found}")
+        accepted = store_batch(user, run).accepted
+        if (found := contents(run)) != AFTER or accepted != BATCH_POINTS:
+            wrong.append(f"repeated after {statements} statements, {accepted} points, {found}")
+    return wrong
+
+
+def contents(run: uuid.UUID) -> dict[str, object]:
+    """What a run holds."""
+    from experiments.models import Metric, Run
+    from experiments.storing import verify_metric
+
+    stored = Run.objects.get(pk=run)
+    metrics = Metric.objects.filter(run=run).select_related("tail")
+    return {
+        "points": {metric.name: metric.count for metric in metrics},
+        "drifted": [fault for metric in metrics for fault in verify_metric(metric)],
+        "batches": [stored.revision, *stored.writers.values_list("seq", flat=True)],
+        "labels": [label.name for label in (*stored.params.all(), *stored.tags.all())],
+    }
+
+
+def main() -> None:
+    options = arguments(__doc__, scaled=False).parse_args()
+    with served(options.database) as server:
+        url = os.environ["DATABASE_URL"]
+        [runs] = together(1, die_everywhere, url, server.user.username)
+        wrong = faults(server.user, runs)
+    print(f"{options.database}: {len(runs)} deaths, wrong: {wrong or 'nothing'}")
+    raise SystemExit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()

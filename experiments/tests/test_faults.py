@@ -14,9 +14,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from clients import Group, together
+from clients import together
 from django.conf import settings
-from failpoints import die_everywhere, store_batch
+from failpoints import die_everywhere
+from failpoints import faults as batches_left_behind
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -28,7 +29,7 @@ from repeats import Load, insist, lossy, refused_leftovers
 from stored import faults
 
 from experiments import reading, recording, series, storing
-from experiments.models import Chunk, Metric, Param, Run, Tag
+from experiments.models import Metric, Run
 from experiments.refusals import RepeatDiffers, SequenceGap
 from experiments.series import Points
 from experiments.storing import Columns
@@ -183,27 +184,11 @@ def in_any_order(summary):
 
 
 def test_a_process_killed_before_any_statement_of_a_batch_leaves_nothing_of_it(
-    transactional_db, alice, monkeypatch
+    transactional_db, alice
 ):
-    [runs] = Group(1, die_everywhere, database_url_of_tests(), alice.username).results()
+    [runs] = together(1, die_everywhere, database_url_of_tests(), alice.username)
     assert len(runs) > 2
-    for pk in runs:
-        run = Run.objects.get(pk=pk)
-        assert (run.revision, run.writers.get().seq) == (2, 2)
-        assert old_series(run) == (200, [])
-        assert run.metrics.count() == 1
-        assert Chunk.objects.filter(metric__run=run).count() == 2
-        assert not Param.objects.filter(run=run).exists()
-        assert not Tag.objects.filter(run=run).exists()
-        assert store_batch(alice, pk).accepted == 205
-        assert old_series(run) == (300, [])
-        assert run.metrics.count() == 3
-
-
-def old_series(run):
-    """Points of the series that all batches go on with, and what is wrong with it."""
-    metric = run.metrics.select_related("tail").get(name="old")
-    return metric.count, storing.verify_metric(metric)
+    assert batches_left_behind(alice, runs) == []
 
 
 def test_workers_killed_while_they_store_lose_and_double_nothing(
