@@ -57,6 +57,8 @@ def prepare_django() -> None:
     settings.STORAGES["staticfiles"]["BACKEND"] = (
         "django.contrib.staticfiles.storage.StaticFilesStorage"
     )
+    # Its list of files would be made while another process still collects them.
+    settings.WHITENOISE_AUTOREFRESH = True
     if DATABASE == "sqlite":
         # By default it is in memory, where a second process cannot see it.
         name = Path(os.environ["EXPTRACK_DATA"]) / "test"
@@ -87,6 +89,10 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"database: {DATABASE}"
 
 
+# Whoever asks for one of these, if only through another fixture, meets a database.
+DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup", "postgres_server", "serve"}
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is meant for the other database."""
     kept = [item for item in items if runs_on(item) in (None, DATABASE)]
@@ -95,8 +101,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def runs_on(item: pytest.Item) -> str | None:
-    """The only database this test is for, if there is one."""
-    marker = item.get_closest_marker("only_on")
-    if marker:
+    """The only database this test is for, if there is one: browser tests, and those that meet
+    no database at all, need not run twice."""
+    if marker := item.get_closest_marker("only_on"):
         return marker.args[0]
-    return "sqlite" if item.get_closest_marker("browser") else None
+    meets_database = DATABASE_FIXTURES & set(item.fixturenames)
+    if item.get_closest_marker("browser") or not meets_database:
+        return "sqlite"
+    return None
