@@ -11,8 +11,6 @@ import pytest
 from django.conf import settings
 
 ROOT = settings.BASE_DIR
-# Nothing here has to do with the database.
-pytestmark = pytest.mark.only_on("sqlite")
 
 
 @pytest.fixture

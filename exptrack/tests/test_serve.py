@@ -299,6 +299,7 @@ def test_a_database_that_folds_only_ascii_is_refused(serve):
     assert "This database folds only the case of A to Z." in refusal(serve(DATABASE_URL=url))
 
 
+@once
 def test_a_weak_password_is_refused_and_a_better_one_then_works(serve):
     said = refusal(serve(EXPTRACK_ADMIN_PASSWORD="password1234"))
     assert said.startswith("ExpTrack cannot start: EXPTRACK_ADMIN_PASSWORD will not do: ")
@@ -329,6 +330,7 @@ def test_missing_browser_libraries_are_said(tmp_path):
 # --- The edges -------------------------------------------------------------------------------
 
 
+@once
 def test_folder_and_files_are_private_even_under_a_careless_umask(serve, first_start, tmp_path):
     serve().wait_until_it_answers()
     assert stat.S_IMODE(first_start[1].stat().st_mode) == 0o700
@@ -346,6 +348,7 @@ def test_the_password_stands_nowhere_in_the_data(first_start):
     assert all(password not in path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
+@once
 def test_two_starts_at_once_on_a_fresh_folder_end_as_one_would(serve, tmp_path):
     both = [serve(), serve()]
     for running in both:
