@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from django.conf import settings
 from drf_spectacular.validation import validate_schema
 
 from experiments import recording
@@ -40,6 +41,12 @@ def test_each_operation_tells_every_status_any_request_may_meet():
         assert set(operation.refusals) <= set(CODES) | {414}
         if operation.body is not None:
             assert {413, 415} <= set(operation.refusals)
+
+
+def test_each_path_stands_in_the_reference():
+    words = (settings.BASE_DIR / "docs" / "api.md").read_text()
+    for path in document()["paths"]:
+        assert path.removeprefix("/api/v1") in words, path
 
 
 def test_unknown_fields_are_forbidden_in_the_document_as_they_are_in_fact():
@@ -89,7 +96,7 @@ def test_the_page_has_no_script_or_style_of_its_own(signed_in, alice):
 
 
 def test_the_page_shows_every_operation_and_breaks_no_rule(
-    live_server, context, signed_in, alice, settings
+    live_server, context, signed_in, alice
 ):
     session = signed_in(alice).cookies[settings.SESSION_COOKIE_NAME].value
     context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
