@@ -198,7 +198,7 @@ def test_workers_killed_while_they_store_lose_and_double_nothing(
     load = LedgerLoad(gunicorn_server.url, token(alice), run.pk, tmp_path, SEED)
     result = log_while_killing(load, 4, kills=5, strike=kill_workers(gunicorn_server))
     assert result.verdict == replace(result.verdict, lost=0, doubled=0, partial=0, ghosts=0)
-    assert result.verdict.accepted > 20
+    assert result.verdict.accepted > 10
     assert result.drifted == []
     assert not result.unexpected
     assert result.answers.total() > result.answers[200]  # some did lose their connection
