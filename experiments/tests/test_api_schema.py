@@ -95,9 +95,7 @@ def test_the_page_has_no_script_or_style_of_its_own(signed_in, alice):
     assert not re.search(r"<[^>]+ (style|on\w+)=", page)
 
 
-def test_the_page_shows_every_operation_and_breaks_no_rule(
-    live_server, context, signed_in, alice
-):
+def test_the_page_shows_every_operation_and_breaks_no_rule(live_server, context, signed_in, alice):
     session = signed_in(alice).cookies[settings.SESSION_COOKIE_NAME].value
     context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
     page = context.new_page()
