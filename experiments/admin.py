@@ -214,7 +214,7 @@ class ExperimentAdmin(TrashActions, ManyRowsAdmin):
         return rows.filter(folded_contains("name", text))
 
     def trash_one(self, request: HttpRequest, experiment: Experiment) -> None:
-        curating.trash_experiment(experiment=experiment)
+        curating.trash_experiment(user=request.user, experiment=experiment)
 
     def restore_one(self, request: HttpRequest, experiment: Experiment) -> None:
         curating.restore_experiment(user=request.user, experiment=experiment)
@@ -291,7 +291,7 @@ class RunAdmin(TrashActions, ManyRowsAdmin):
         self.each(request, rows.filter(ended_at=None), finish_one, "marked as finished")
 
     def trash_one(self, request: HttpRequest, run: Run) -> None:
-        curating.trash_runs(runs=[run])
+        curating.trash_runs(user=request.user, runs=[run])
 
     def restore_one(self, request: HttpRequest, run: Run) -> None:
         curating.restore_run(run=run)

@@ -5,6 +5,7 @@ Like `recording`: plain keyword-only functions, each its own transaction.
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -58,10 +59,11 @@ def update_experiment(*, user: User, experiment: Experiment, **changes: object) 
     return experiment
 
 
-def trash_experiment(*, experiment: Experiment) -> None:
+def trash_experiment(*, user: User, experiment: Experiment) -> None:
     """Move it, and with it its runs, to the trash; its name is free again."""
     now = timezone.now()
-    Experiment.objects.filter(pk=experiment.pk, trashed_at=None).update(trashed_at=now)
+    living = Experiment.objects.filter(pk=experiment.pk, trashed_at=None)
+    living.update(trashed_at=now, trashed_by=user)
     experiment.trashed_at = experiment.trashed_at or now
     log.info("experiment_trashed", experiment=str(experiment.pk))
 
@@ -70,10 +72,11 @@ def restore_experiment(*, user: User, experiment: Experiment, name: str | None =
     """Bring it back from the trash, under another name when its own was taken meanwhile."""
     if experiment.trashed_at is None:
         return
-    experiment.trashed_at = None
+    experiment.trashed_at = experiment.trashed_by = None
     if name is not None:
         experiment.name = checked(experiment_title, name, "name")
-    save_under_unique_name(user, experiment, update_fields=["trashed_at", "name", "updated_at"])
+    fields = ["trashed_at", "trashed_by", "name", "updated_at"]
+    save_under_unique_name(user, experiment, update_fields=fields)
     log.info("experiment_restored", experiment=str(experiment.pk))
 
 
@@ -126,6 +129,43 @@ def update_run(
     return run
 
 
+def write_notes(*, run: Run, notes: str, seen: str) -> Run:
+    """Replace the notes of a run, if they are still the ones whose `version_of` is `seen`.
+    Otherwise a Conflict, with those that stand there now."""
+    with transaction.atomic():
+        run = lock_run(run.pk)
+        if seen != version_of(run.notes) and notes != run.notes:
+            raise Conflict("Somebody changed the notes meanwhile.", {"notes": run.notes})
+        run.notes = notes
+        bump(run, "notes")
+    log.info("run_changed", run=str(run.pk), fields=["notes"])
+    return run
+
+
+def version_of(text: str) -> str:
+    """What tells one text from another, short enough for a form to carry along."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def tag_run(*, run: Run, name: str, text: str) -> None:
+    """Give a run one tag, over what it was."""
+    labels = checked_tags({name: text})
+    with transaction.atomic():
+        run = lock_run(run.pk)
+        write_tags(run, labels)
+        bump(run)
+    log.info("run_tagged", run=str(run.pk), tag=name)
+
+
+def untag_run(*, run: Run, name: str) -> None:
+    """Take one tag away; one that is gone already is no fault."""
+    with transaction.atomic():
+        run = lock_run(run.pk)
+        run.tags.filter(name=name).delete()
+        bump(run)
+    log.info("run_untagged", run=str(run.pk), tag=name)
+
+
 def move_rows(run: Run, experiment: Experiment) -> None:
     """Take a locked run and the rows that carry its experiment to another one; not saved."""
     run.experiment = experiment
@@ -147,11 +187,11 @@ def request_stop(*, run: Run) -> Run:
     return run
 
 
-def trash_runs(*, runs: Iterable[Run]) -> int:
+def trash_runs(*, user: User, runs: Iterable[Run]) -> int:
     """Move runs to the trash; how many were not there yet."""
     ids = [run.pk for run in runs]
     trashed = Run.objects.filter(pk__in=ids, trashed_at=None).update(
-        trashed_at=timezone.now(), revision=F("revision") + 1
+        trashed_at=timezone.now(), trashed_by=user, revision=F("revision") + 1
     )
     log.info("runs_trashed", runs=[str(pk) for pk in ids])
     return trashed
@@ -161,8 +201,10 @@ def restore_run(*, run: Run) -> None:
     """Bring a run back; one whose experiment is in the trash comes back with that."""
     if run.experiment.trashed_at is not None:
         raise Conflict("The run's experiment is in the trash. Restore the experiment instead.")
-    Run.objects.filter(pk=run.pk).update(trashed_at=None, revision=F("revision") + 1)
-    run.trashed_at = None
+    Run.objects.filter(pk=run.pk).update(
+        trashed_at=None, trashed_by=None, revision=F("revision") + 1
+    )
+    run.trashed_at = run.trashed_by = None
     log.info("run_restored", run=str(run.pk))
 
 

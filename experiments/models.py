@@ -41,6 +41,26 @@ class JSONText(models.TextField):
         return self.value_from_object(obj)
 
 
+def trasher() -> models.ForeignKey:
+    """Who moved a row to the trash, as far as is known. Never searched by."""
+    return models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+        db_index=False,
+    )
+
+
+def in_trash_index(name: str) -> models.Index:
+    """What the trash is paged by; nothing outside of it has an entry."""
+    return models.Index(
+        fields=["trashed_at", "id"], condition=Q(trashed_at__isnull=False), name=name
+    )
+
+
 class Experiment(models.Model):
     """A question and the runs that try to answer it."""
 
@@ -64,6 +84,7 @@ class Experiment(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
     trashed_at = models.DateTimeField(null=True, blank=True)
+    trashed_by = trasher()
 
     objects = querysets.ExperimentQuerySet.as_manager()
 
@@ -94,6 +115,7 @@ class Experiment(models.Model):
             models.Index(fields=["last_run_at", "id"], name="experiment_last_run"),
             models.Index(fields=["created_at", "id"], name="experiment_created"),
             models.Index(fields=["name", "id"], name="experiment_name"),
+            in_trash_index("experiment_trashed"),
         ]
 
     def __str__(self) -> str:
@@ -160,6 +182,7 @@ class Run(models.Model):
     notes = models.TextField(blank=True)
     error = models.TextField(blank=True)
     trashed_at = models.DateTimeField(null=True, blank=True)
+    trashed_by = trasher()
 
     objects = querysets.RunQuerySet.as_manager()
 
@@ -185,6 +208,7 @@ class Run(models.Model):
             models.Index(fields=["experiment", "name", "id"], name="run_experiment_name"),
             models.Index(fields=["owner", "started_at", "id"], name="run_owner_started"),
             models.Index(fields=["started_at", "id"], name="run_started"),
+            in_trash_index("run_trashed"),
         ]
 
     def __str__(self) -> str:

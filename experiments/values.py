@@ -13,6 +13,10 @@ from dataclasses import dataclass
 NAME_LENGTH = 250
 PARAM_BYTES = 64 * 1024
 TEXT_HEAD_LENGTH = 200
+LONG_TEXT, SHORT_TEXT = 1024 * 1024, 64 * 1024  # notes and errors; the text of a tag
+# Lists show a thousand experiments at once, with these whole.
+MAX_DESCRIPTION = 64 * 1024
+MAX_EXPERIMENT_TAGS, MAX_EXPERIMENT_TAG = 100, 1_000
 
 # Letters and digits of any script, and _ - . / : space, not at the ends.
 FIELD_NAME = re.compile(r"[\w\-./:]([\w\-./: ]*[\w\-./:])?")

@@ -99,7 +99,7 @@ class ExperimentDetail(ApiView):
     def delete(self, request: Request, pk: str) -> Response:
         """Move it to the trash."""
         experiment = access.writable_experiment(request.user, path_id(pk))
-        curating.trash_experiment(experiment=experiment)
+        curating.trash_experiment(user=request.user, experiment=experiment)
         return Response(status=204)
 
 

@@ -138,7 +138,7 @@ class RunDetail(ApiView):
     def delete(self, request: Request, pk: str) -> Response:
         """Move it to the trash."""
         run = access.writable_run(request.user, path_id(pk))
-        curating.trash_runs(runs=[run])
+        curating.trash_runs(user=request.user, runs=[run])
         return Response(status=204)
 
 

@@ -19,21 +19,21 @@ from experiments import charts
 from experiments.models import Collaborator, Experiment, Run
 from experiments.values import (
     DECIMAL,
+    LONG_TEXT,
+    MAX_DESCRIPTION,
+    MAX_EXPERIMENT_TAG,
+    MAX_EXPERIMENT_TAGS,
     NAME_LENGTH,
+    SHORT_TEXT,
     InvalidValue,
     field_name,
     title,
     uuid_in,
 )
 
-LONG_TEXT = 1024 * 1024
-SHORT_TEXT = 64 * 1024
 MAX_HISTORY = 100_000
 MAX_HISTORY_METRICS = 200
 MAX_COMPARED = 100
-# Lists show a thousand experiments at once, with these whole.
-MAX_DESCRIPTION = 64 * 1024
-MAX_EXPERIMENT_TAGS, MAX_EXPERIMENT_TAG = 100, 1_000
 MAX_ENVIRONMENT_BYTES = 1024 * 1024
 WHOLE = re.compile(r"-?\d{1,20}", re.ASCII)
 

@@ -266,6 +266,17 @@ def test_training_goes_on_in_the_trash_where_no_list_shows_it(script, run, send,
     assert listed(script) == ["one"]
 
 
+@pytest.mark.parametrize("what", ["run", "experiment"])
+def test_the_trash_knows_who_put_something_there_first(api, alice, ada, run, what):
+    path = f"{RUNS}{run.pk}/" if what == "run" else f"{EXPERIMENTS}{run.experiment_id}/"
+    model = Run if what == "run" else Experiment
+    for user in (alice, ada):
+        api(user).delete(path)
+        assert model.objects.get().trashed_by == alice
+    api(ada).post(f"{path}restore/")
+    assert model.objects.get().trashed_by is None
+
+
 def test_a_trashed_experiment_takes_no_new_runs_by_id_and_frees_its_name(script, run):
     script.delete(f"{EXPERIMENTS}{run.experiment_id}/")
     refused = script.post(RUNS, {"experiment": str(run.experiment_id)})
@@ -333,7 +344,7 @@ def test_a_name_means_the_single_one_shared_with_me_else_a_new_internal_one(
 def test_a_name_in_the_trash_or_hidden_from_me_means_nothing(goes_to, alice, charlie):
     hidden = private(charlie)
     gone = recording.create_experiment(user=alice, name="digits")
-    curating.trash_experiment(experiment=gone)
+    curating.trash_experiment(user=alice, experiment=gone)
     assert goes_to() not in (hidden.pk, gone.pk)
 
 
