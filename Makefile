@@ -5,15 +5,19 @@ VENV := .venv
 IN_VENV := $(VENV)/bin/python
 INSTALL := $(IN_VENV) -m pip install -qq --disable-pip-version-check --require-hashes
 
-.PHONY: help run test check format lock clean
+.PHONY: help run demo-large test check format lock clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
 help: ## Show what can be made
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 run: $(VENV)/runs node_modules/installed ## Install what is missing, then serve
 	@exec $(IN_VENV) manage.py serve
+
+demo-large: $(VENV)/runs ## Add an experiment of 10,000 made-up runs (ARGS="--runs 100000")
+	@$(IN_VENV) manage.py migrate --verbosity 0
+	@$(IN_VENV) manage.py make_demo $(ARGS)
 
 test: $(VENV)/tests node_modules/installed ## Run every test on SQLite, then on PostgreSQL
 	@.ci/chromium

