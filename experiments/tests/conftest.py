@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.urls import reverse
+from playwright.sync_api import Page
 
 from accounts.models import User
+from experiments.tests.browsing import EXPECTED, enter
 from experiments.tests.contract import CheckedClient
 
 
@@ -19,3 +23,48 @@ def api(token: Callable[..., str]) -> Callable[..., CheckedClient]:
         return CheckedClient(token(user, **fields) if user else None)
 
     return script
+
+
+@pytest.fixture
+def page(page: Page, gunicorn_server, alice) -> Page:
+    """A page of the running server, Alice signed in; whatever the browser complains of, and
+    every dialog, fails the test."""
+    complaints = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda said: said.type == "error" and complaints.append(said.text))
+    page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
+    enter(page, gunicorn_server.url, alice)
+    yield page
+    assert [text for text in complaints if not EXPECTED.search(text)] == []
+
+
+@pytest.fixture
+def visit(page, gunicorn_server) -> Callable[..., Page]:
+    """Opens the page of a URL name: `visit("run-detail", run.pk)`."""
+
+    def opened(name: str, *args: object, query: str = "") -> Page:
+        page.goto(f"{gunicorn_server.url}{reverse(name, args=args)}{query}")
+        return page
+
+    return opened
+
+
+@pytest.fixture
+def faultless(page) -> Callable[[], None]:
+    """Finds what axe finds, in both themes, and whether a narrow screen scrolls sideways."""
+    axe = Axe()
+
+    def check() -> None:
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            violations = axe.run(page).response["violations"]
+            assert [
+                (found["id"], node["html"][:300]) for found in violations for node in found["nodes"]
+            ] == []
+        size = page.viewport_size
+        for width in (360, 390, 2560):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.set_viewport_size(size)
+
+    return check

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from django.conf import settings
-from django.test import Client
-from django.urls import reverse
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from experiments import recording
 from experiments.models import Experiment, Run
 from experiments.storing import Columns
+from experiments.tests.browsing import enter, rows
 from experiments.tests.crowds import crowd
 from experiments.tests.hostile import MARKDOWN, PAYLOADS
 
-# Answers that a test brings about itself.
-EXPECTED = re.compile(r"status of (422|503)|net::ERR_FAILED")
 SHIFTS = """new Promise(resolve => new PerformanceObserver(list => resolve(
     list.getEntries().reduce((sum, entry) => sum + entry.value, 0)
 )).observe({type: 'layout-shift', buffered: true}) || setTimeout(() => resolve(0), 300))"""
@@ -33,59 +27,6 @@ RANGE = """element => {
     const {min, max} = Chart.getChart(element).scales.x;
     return [min, max];
 }"""
-
-
-def enter(page: Page, url: str, user) -> None:
-    """Give the browser the session of a signed-in person."""
-    visit = Client()
-    visit.force_login(user, "django.contrib.auth.backends.ModelBackend")
-    name = settings.SESSION_COOKIE_NAME
-    page.context.add_cookies([{"name": name, "value": visit.cookies[name].value, "url": url}])
-
-
-@pytest.fixture
-def page(page: Page, gunicorn_server, alice) -> Page:
-    """A page of the running server, Alice signed in; whatever the browser complains of, and
-    every dialog, fails the test."""
-    complaints = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda said: said.type == "error" and complaints.append(said.text))
-    page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
-    enter(page, gunicorn_server.url, alice)
-    yield page
-    assert [text for text in complaints if not EXPECTED.search(text)] == []
-
-
-@pytest.fixture
-def visit(page, gunicorn_server) -> Callable[..., Page]:
-    """Opens the page of a URL name: `visit("run-detail", run.pk)`."""
-
-    def opened(name: str, *args: object, query: str = "") -> Page:
-        page.goto(f"{gunicorn_server.url}{reverse(name, args=args)}{query}")
-        return page
-
-    return opened
-
-
-@pytest.fixture
-def faultless(page) -> Callable[[], None]:
-    """Finds what axe finds, in both themes, and whether a narrow screen scrolls sideways."""
-    axe = Axe()
-
-    def check() -> None:
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            violations = axe.run(page).response["violations"]
-            assert [
-                (found["id"], node["html"][:300]) for found in violations for node in found["nodes"]
-            ] == []
-        size = page.viewport_size
-        for width in (360, 390, 2560):
-            page.set_viewport_size({"width": width, "height": 800})
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-        page.set_viewport_size(size)
-
-    return check
 
 
 @pytest.fixture
@@ -101,10 +42,6 @@ def log(run, **metrics):
     columns = {name: Columns(values=np.asarray(values, float), steps=np.arange(len(values)))
                for name, values in metrics.items()}  # fmt: skip
     recording.append(user=run.owner, run_id=run.pk, metrics=columns)
-
-
-def rows(page):
-    return page.locator("tbody tr")
 
 
 # --- Lists -----------------------------------------------------------------------------------
