@@ -8,6 +8,7 @@ be seen but not changed. Rights are the least of the user and the token the requ
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
@@ -89,3 +90,16 @@ def writable_run(user: User, run_id: uuid.UUID) -> Run:
     if not edits_run(user, run):
         refuse("Only the run's owner, the experiment's editors and admins may change it.")
     return run
+
+
+def picked_runs(
+    user: User, experiment: Experiment, ids: Sequence[uuid.UUID]
+) -> tuple[list[Run], list[Run]]:
+    """Of the runs of these ids in an experiment that the user sees: those they may change, and
+    those they may not. At most two statements, however many there are."""
+    found = Run.objects.visible_to(user).filter(experiment=experiment, pk__in=ids)
+    runs = list(found.select_related("experiment").order_by("pk"))
+    if edits_experiment(user, experiment):
+        return runs, []
+    own = [run for run in runs if user.may_write and run.owner_id == user.pk]
+    return own, [run for run in runs if run not in own]

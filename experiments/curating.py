@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 import structlog
 from django.db import transaction
@@ -37,7 +38,7 @@ from experiments.recording import (
 )
 from experiments.refusals import Conflict, checked
 from experiments.storing import lock_run
-from experiments.values import experiment_title, title
+from experiments.values import TEXT_HEAD_LENGTH, experiment_title, title
 
 log = structlog.get_logger(__name__)
 
@@ -187,11 +188,11 @@ def request_stop(*, run: Run) -> Run:
     return run
 
 
-def trash_runs(*, user: User, runs: Iterable[Run]) -> int:
-    """Move runs to the trash; how many were not there yet."""
+def trash_runs(*, user: User, runs: Iterable[Run], now: datetime | None = None) -> int:
+    """Move runs to the trash as of a moment; how many were not there yet."""
     ids = [run.pk for run in runs]
     trashed = Run.objects.filter(pk__in=ids, trashed_at=None).update(
-        trashed_at=timezone.now(), trashed_by=user, revision=F("revision") + 1
+        trashed_at=now or timezone.now(), trashed_by=user, revision=F("revision") + 1
     )
     log.info("runs_trashed", runs=[str(pk) for pk in ids])
     return trashed
@@ -206,6 +207,78 @@ def restore_run(*, run: Run) -> None:
     )
     run.trashed_at = run.trashed_by = None
     log.info("run_restored", run=str(run.pk))
+
+
+# --- Many runs at once -------------------------------------------------------------------------
+
+
+def tag_runs(*, runs: Iterable[Run], name: str, text: str = "") -> int:
+    """Set one tag of these runs, over what it was; how many runs there were. Invalid for a name
+    or a text that no tag can have."""
+    labels = checked_tags({name: text})
+    with transaction.atomic():
+        locked = lock_runs(runs)
+        Tag.objects.bulk_create(
+            [
+                Tag(run=run, experiment_id=run.experiment_id, name=name, text=text,
+                    text_head=text[:TEXT_HEAD_LENGTH])
+                for run in locked
+                for name, text in labels.items()
+            ],
+            update_conflicts=True,
+            unique_fields=["run", "name"],
+            update_fields=["text", "text_head"],
+        )  # fmt: skip
+        bump_all(locked)
+    log.info("runs_tagged", runs=[str(run.pk) for run in locked], tag=name)
+    return len(locked)
+
+
+def untag_runs(*, runs: Iterable[Run], name: str) -> int:
+    """Take one tag from these runs; how many had it."""
+    (name,) = checked_tags({name: ""})
+    with transaction.atomic():
+        locked = lock_runs(runs)
+        tags = Tag.objects.filter(run__in=locked, name=name)
+        had = list(tags.values_list("run", flat=True))
+        tags.delete()
+        bump_all([run for run in locked if run.pk in had])
+    log.info("runs_untagged", runs=[str(pk) for pk in had], tag=name)
+    return len(had)
+
+
+def request_stops(*, runs: Iterable[Run]) -> int:
+    """Ask the training processes of those that have not ended to stop; how many that were."""
+    with transaction.atomic():
+        going = [run for run in lock_runs(runs) if not run.has_ended]
+        bump_all(going, stop_requested=True)
+    log.info("run_stops_requested", runs=[str(run.pk) for run in going])
+    return len(going)
+
+
+def restore_runs(*, runs: Iterable[Run]) -> int:
+    """Bring runs back from the trash; how many were there."""
+    with transaction.atomic():
+        trashed = [run for run in lock_runs(runs) if run.trashed_at is not None]
+        bump_all(trashed, trashed_at=None, trashed_by=None)
+    log.info("runs_restored", runs=[str(run.pk) for run in trashed])
+    return len(trashed)
+
+
+def lock_runs(runs: Iterable[Run]) -> list[Run]:
+    """The runs as they are now, locked until the transaction ends; always in the same order, so
+    that two who take several never wait for each other."""
+    ids = [run.pk for run in runs]
+    return list(Run.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk"))
+
+
+def bump_all(runs: Sequence[Run], **changes: object) -> None:
+    """The same changes to locked runs, each under its next revision."""
+    ids = [run.pk for run in runs]
+    Run.objects.filter(pk__in=ids).update(revision=F("revision") + 1, **changes)
+
+
+# --- For good ----------------------------------------------------------------------------------
 
 
 def purge_runs(*, ids: Sequence[uuid.UUID]) -> int:

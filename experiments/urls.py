@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from experiments.views import experiments, runs
+from experiments.views import experiments, picked, runs
 
 # /
 urlpatterns = [path("", experiments.experiment_list, name="experiment-list")]
@@ -15,6 +15,17 @@ urlpatterns += [
         experiments.experiment_runs_csv,
         name="experiment-runs-csv",
     ),
+]
+urlpatterns += [
+    path(f"experiments/<uuid:pk>/runs/{verb}/", view, name=f"runs-{verb}")
+    for verb, view in {
+        "compare": picked.runs_compare,
+        "tag": picked.runs_tag,
+        "untag": picked.runs_untag,
+        "stop": picked.runs_stop,
+        "trash": picked.runs_trash,
+        "restore": picked.runs_restore,
+    }.items()
 ]
 
 # /runs/

@@ -1,0 +1,151 @@
+/* <run-tray data-experiment data-compare-url data-most-compared>: the runs one has picked, across
+   pages, orders and filters, for as long as the tab is open.
+
+   Rows are picked by the boxes [name=run] that belong to the form in here; [data-pick-page] picks
+   all rows of the page, Shift a stretch of them. What is picked on other pages goes along as
+   hidden fields in [data-elsewhere]. Holds a [data-said] that announces, a [data-names] list made
+   from a <template>, and [data-compare], a link. [data-clear] lets all go; so does a button
+   [data-clears] once the server has done what it asks. */
+
+const MOST = 500;
+const EVENTS = ["change", "click", "htmx:afterSettle", "htmx:afterRequest"];
+
+class RunTray extends HTMLElement {
+  connectedCallback() {
+    this.form = this.querySelector("form");
+    this.key = `picked-runs:${this.dataset.experiment}`;
+    for (const type of EVENTS) document.addEventListener(type, this);
+    window.addEventListener("pageshow", this);
+    this.recall();
+  }
+
+  disconnectedCallback() {
+    for (const type of EVENTS) document.removeEventListener(type, this);
+    window.removeEventListener("pageshow", this);
+  }
+
+  handleEvent(event) {
+    const { target, type } = event;
+    if (type === "change") this.changed(target);
+    else if (type === "click") this.clicked(event);
+    else if (type === "pageshow") this.recall();
+    else if (type === "htmx:afterSettle") this.show();
+    else if (event.detail.successful && this.contains(target)) this.done(target);
+  }
+
+  done(button) {
+    this.querySelector(":popover-open")?.hidePopover();
+    if (button.matches("[data-clears]")) this.keep([]);
+  }
+
+  changed(box) {
+    if (box.matches("[data-pick-page]")) this.pick(this.boxes(), box.checked);
+    else if (this.isBox(box)) this.pick(this.stretchTo(box), box.checked);
+  }
+
+  clicked(event) {
+    const target = event.target;
+    this.withShift = event.shiftKey;
+    if (target.closest("[data-clear]")) this.keep([]);
+    const dropped = this.contains(target) && target.closest("[data-drop]");
+    if (dropped) this.keep([...this.picked].filter(([id]) => id !== dropped.dataset.drop));
+  }
+
+  isBox(element) {
+    return element.form === this.form && element.matches("input[type=checkbox][name=run]");
+  }
+
+  boxes() {
+    return [...this.form.elements].filter((element) => this.isBox(element));
+  }
+
+  /* The boxes from the one touched last to this one while Shift is held, else this one. */
+  stretchTo(box) {
+    const boxes = this.boxes();
+    const ends = [boxes.findIndex(({ value }) => value === this.last), boxes.indexOf(box)];
+    this.last = box.value;
+    if (!this.withShift || ends[0] < 0) return [box];
+    return boxes.slice(Math.min(...ends), Math.max(...ends) + 1);
+  }
+
+  pick(boxes, isPicked) {
+    const picked = new Map(this.picked);
+    for (const box of boxes) {
+      if (isPicked) picked.set(box.value, box.closest("tr").querySelector("a").textContent);
+      else picked.delete(box.value);
+    }
+    this.keep([...picked]);
+  }
+
+  keep(pairs) {
+    this.picked = new Map(pairs.slice(0, MOST));
+    sessionStorage.setItem(this.key, JSON.stringify([...this.picked]));
+    this.show();
+    this.say(pairs.length > MOST ? ", the most there can be" : "");
+  }
+
+  recall() {
+    this.picked = new Map(JSON.parse(sessionStorage.getItem(this.key) ?? "[]"));
+    this.show();
+  }
+
+  say(more) {
+    const count = this.picked.size;
+    const words = `${count} ${count === 1 ? "run" : "runs"} selected${more}`;
+    this.querySelector("[data-said]").textContent = words;
+  }
+
+  /* --- What it looks like -------------------------------------------------------------------- */
+
+  show() {
+    const boxes = this.boxes();
+    for (const box of boxes) box.checked = this.picked.has(box.value);
+    this.toggleAttribute("data-some", this.picked.size > 0);
+    this.querySelector("[data-count]").textContent = this.picked.size;
+    this.showPage(boxes);
+    this.showElsewhere(boxes);
+    this.showNames();
+    this.showCompare();
+  }
+
+  showPage(boxes) {
+    const all = document.querySelector("[data-pick-page]");
+    if (!all) return;
+    const checked = boxes.filter((box) => box.checked).length;
+    all.checked = checked > 0 && checked === boxes.length;
+    all.indeterminate = checked > 0 && checked < boxes.length;
+  }
+
+  showElsewhere(boxes) {
+    const here = new Set(boxes.map((box) => box.value));
+    const fields = [...this.picked.keys()].filter((id) => !here.has(id)).map((value) => {
+      return Object.assign(document.createElement("input"), { type: "hidden", name: "run", value });
+    });
+    this.querySelector("[data-elsewhere]").replaceChildren(...fields);
+  }
+
+  showNames() {
+    const template = this.querySelector("template");
+    const lines = [...this.picked].map(([id, name]) => {
+      const line = template.content.cloneNode(true);
+      line.querySelector("[data-name]").textContent = name;
+      line.querySelector("[data-drop]").dataset.drop = id;
+      line.querySelector("[data-drop]").setAttribute("aria-label", `Take ${name} out`);
+      return line;
+    });
+    this.querySelector("[data-names]").replaceChildren(...lines);
+  }
+
+  showCompare() {
+    const link = this.querySelector("[data-compare]");
+    if (!link) return;
+    const many = this.picked.size > Number(this.dataset.mostCompared);
+    const query = new URLSearchParams([...this.picked.keys()].map((id) => ["run", id]));
+    if (many) link.removeAttribute("href");
+    else link.href = `${this.dataset.compareUrl}?${query}`;
+    link.setAttribute("aria-disabled", String(many));
+    link.title = many ? `At most ${this.dataset.mostCompared} runs can be compared` : "";
+  }
+}
+
+customElements.define("run-tray", RunTray);
