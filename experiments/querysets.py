@@ -106,6 +106,23 @@ class ExperimentQuerySet(models.QuerySet):
         shared = self.shares().filter(experiment=OuterRef("pk"), user=user)
         return found.filter(Q(visibility="internal") | Q(owner=user) | Exists(shared))
 
+    def editable_by(self, user: User) -> ExperimentQuerySet:
+        """What the user may change, as `access.edits_experiment` says of one."""
+        if not user.may_write:
+            return self.none()
+        if user.is_admin:
+            return self.visible_to(user)
+        editors = self.shares().filter(experiment=OuterRef("pk"), user=user, role="editor")
+        return self.visible_to(user).filter(Q(owner=user) | Exists(editors))
+
+    def open_to(self, user: User) -> ExperimentQuerySet:
+        """Living ones that take the user's runs, as `access.may_add_runs` says of one."""
+        if not user.may_write:
+            return self.none()
+        edited = self.model.objects.editable_by(user).values("pk")
+        open_ones = self.visible_to(user).alive()
+        return open_ones.filter(Q(visibility="internal") | Q(pk__in=edited))
+
     def shares(self) -> models.QuerySet:
         return self.model._meta.get_field("collaborators").related_model.objects.all()
 
@@ -176,6 +193,16 @@ class RunQuerySet(models.QuerySet):
     def alive(self) -> RunQuerySet:
         """Neither the run nor its experiment is in the trash."""
         return self.filter(trashed_at=None, experiment__trashed_at=None)
+
+    def editable_by(self, user: User) -> RunQuerySet:
+        """What the user may change, as `access.edits_run` says of one."""
+        if not user.may_write:
+            return self.none()
+        if user.is_admin:
+            return self.visible_to(user)
+        experiments = self.model._meta.get_field("experiment").related_model.objects
+        edited = experiments.editable_by(user).values("pk")
+        return self.visible_to(user).filter(Q(owner=user) | Q(experiment__in=edited))
 
     def inside(self, experiment: Experiment) -> RunQuerySet:
         """Of one experiment that its reader may see; those in the trash by themselves are left

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from experiments.views import experiments, picked, runs
+from experiments.views import experiments, picked, prose, run_edits, runs
 
 # /
 urlpatterns = [path("", experiments.experiment_list, name="experiment-list")]
@@ -32,6 +32,18 @@ urlpatterns += [
 urlpatterns += [
     path("runs/<uuid:pk>/", runs.run_detail, name="run-detail"),
     path("runs/<uuid:pk>/params/", runs.run_params, name="run-params"),
+    path("runs/<uuid:pk>/params.json", runs.run_params_json, name="run-params-json"),
+    path("runs/<uuid:pk>/params.yaml", runs.run_params_yaml, name="run-params-yaml"),
+    path("runs/<uuid:pk>/children/", runs.run_children, name="run-children"),
     path("runs/<uuid:pk>/series/", runs.run_series, name="run-series"),
     path("runs/<uuid:pk>/stop/", runs.run_stop, name="run-stop"),
+    path("runs/<uuid:pk>/name/", run_edits.run_name, name="run-name"),
+    path("runs/<uuid:pk>/notes/", run_edits.run_notes, name="run-notes"),
+    path("runs/<uuid:pk>/tags/", run_edits.run_tags, name="run-tags"),
+    path("runs/<uuid:pk>/move/", run_edits.run_move, name="run-move"),
+    path("runs/<uuid:pk>/trash/", run_edits.run_trash, name="run-trash"),
+    path("runs/<uuid:pk>/restore/", run_edits.run_restore, name="run-restore"),
 ]
+
+# /markdown/
+urlpatterns += [path("markdown/", prose.markdown_preview, name="markdown-preview")]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseServerError
-from django.shortcuts import render
+from django.shortcuts import redirect, render, resolve_url
 from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
+from django_htmx.http import HttpResponseClientRedirect
 
 
 def wants_fragment(request: HttpRequest) -> bool:
@@ -35,6 +37,18 @@ def render_page(
     response = render(request, name, {**(context or {}), "is_fragment": is_fragment}, status=status)
     patch_vary_headers(response, ["HX-Request"])
     return response
+
+
+def go_to(request: HttpRequest, to: str, *args: object) -> HttpResponse:
+    """The whole of another page, for a browser and for htmx alike."""
+    if wants_fragment(request):
+        return HttpResponseClientRedirect(resolve_url(to, *args))
+    return redirect(to, *args)
+
+
+def offer_undo(request: HttpRequest, text: str, url: str) -> None:
+    """Say what was done, with a button that posts to `url` to undo it."""
+    messages.success(request, text, extra_tags=url)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

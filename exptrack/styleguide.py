@@ -30,6 +30,16 @@ COUNTS = (
     {"finished": 9_999, "failed": 1},
     {},
 )
+PATCH = """\
+diff --git a/train.py b/train.py
+--- a/train.py
++++ b/train.py
+@@ -12,5 +12,6 @@ def main():
+     model = Net(depth=4)
+-    optimizer = SGD(model.parameters(), lr=lr)
++    optimizer = AdamW(model.parameters(), lr=lr)
++    schedule = cosine(optimizer)
+     for epoch in range(epochs):"""
 HOSTILE = "<b>not bold</b> \u202eright to left " + "w" * 80
 
 
@@ -53,6 +63,7 @@ def styleguide(request: HttpRequest) -> HttpResponse:
         "counts": COUNTS,
         "levels": [constants.DEFAULT_TAGS[level] for level in (25, 20, 30, 40)],
         "hostile": HOSTILE,
+        "patch": PATCH,
         "ordering": request.GET.get("ordering", "-accuracy"),
         "snippet": 'import exptrack_client as exptrack\n\nwith exptrack.init("digits") as run:\n'
         '    run.log({"loss": 0.31}, step=7)\n',

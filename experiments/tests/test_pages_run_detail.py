@@ -187,13 +187,28 @@ def test_notes_and_environment_are_readable(signed_in, alice):
     })  # fmt: skip
     page = page_of(signed_in(alice).get(address("run-detail", run)))
     assert page.one("div", class_="prose").one("h3").words == "Result"
-    assert pairs(page) == {
+    shown = pairs(page)
+    assert {name: shown.pop(name) for name in ("Command", "Git commit", "Git dirty", "Gpus")} == {
         "Command": "train.py --lr 0.1", "Git commit": "8d1f0c", "Git dirty": "yes",
         "Gpus": "A100, A100",
     }  # fmt: skip
+    assert shown == {f"package-{n}": "1.0" for n in range(30)}
     summaries = [summary.words for summary in page.all("summary")]
     assert summaries == ["Patch 2 lines", "Packages 30 entries"]
     assert page.all("details")[0].one("pre").text == "--- a\n+++ b"
+
+
+def test_a_patch_is_read_by_its_lines(signed_in, alice):
+    patch = "diff --git a/x b/x\n@@ -1 +1 @@\n same\n-old\n+new\n"
+    run = start(alice, environment={"git": {"patch": patch}, "log": "a\n-b\n+c"})
+    page = page_of(signed_in(alice).get(address("run-detail", run)))
+    diff = page.one("pre", class_="diff")
+    assert diff.text == patch
+    kinds = {line["class"].split()[-1]: line.words for line in diff.all("span")}
+    assert kinds["diff-remove"] == "-old"
+    assert kinds["diff-add"] == "+new"
+    assert kinds["diff-place"] == "@@ -1 +1 @@"
+    assert page.one("pre", aria_label="log").text == "a\n-b\n+c"
 
 
 def test_parent_and_children_lead_to_each_other(signed_in, alice, run, here):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 
+import yaml
 from django.contrib import messages
 from django.db.models import F
 from django.db.models.functions import Substr
@@ -16,6 +18,7 @@ from experiments.filters import NameFilter
 from experiments.listing import Asked
 from experiments.models import Environment, Metric, Run
 from experiments.paging import bounded_count, keyed
+from experiments.querysets import RunQuerySet
 from experiments.refusals import Conflict
 from experiments.templatetags.runs import TEXT_SHOWN
 from experiments.values import InvalidValue
@@ -25,8 +28,9 @@ from exptrack.pages import render_page, wants_fragment
 
 METRICS_PER_PAGE = {"charts": 48, "table": 200}
 PARAMS_SHOWN, PARAMS_PER_PAGE = 100, 500
+PARAMS_COPIED = 10_000
 TAGS_SHOWN = 100
-CHILDREN_SHOWN = 20
+CHILDREN_SHOWN, CHILDREN_PER_PAGE = 10, 100
 # Of an error the end tells most: there stands what was raised.
 ERROR_SHOWN = 16_000
 
@@ -79,14 +83,18 @@ def metrics_view(text: str) -> str:
 
 def head_context(request: HttpRequest, run: Run) -> dict:
     """What the head of the page shows, and what a press of Stop changes in it."""
-    may_edit = access.edits_run(request.user, run) and run.in_trash_since is None
-    return {"may_stop": may_edit and not run.has_ended, "error": run.error[-ERROR_SHOWN:]}
+    may_edit = access.edits_run(request.user, run)
+    return {
+        "may_edit": may_edit,
+        "may_stop": may_edit and not run.has_ended and run.in_trash_since is None,
+        "error": run.error[-ERROR_SHOWN:],
+    }
 
 
 def facts_context(request: HttpRequest, run: Run) -> dict:
     """Params, tags, environment and relatives of the run."""
     visible = Run.objects.visible_to(request.user)
-    children = visible.filter(parent=run, trashed_at=None).order_by("-started_at", "-id")
+    children = children_of(request, run).order_by("-started_at", "-id")
     params = shown_params(run)
     environment = Environment.objects.filter(run=run).first()
     return {
@@ -118,6 +126,44 @@ def run_params(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     total = bounded_count(found)
     context = {"run": run, "asked": asked, "filters": filters, "page": page, "total": total}
     return list_page(request, "experiments/run_params.html", context, fragment="params")
+
+
+@require_safe
+def run_params_json(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """All params of a run as JSON, to be pasted into a script."""
+    text = json.dumps(params_as_logged(request, pk), indent=2, ensure_ascii=False)
+    return HttpResponse(text, "application/json")
+
+
+@require_safe
+def run_params_yaml(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """All params of a run as YAML, to be pasted into a configuration."""
+    found = params_as_logged(request, pk)
+    text = yaml.safe_dump(found, allow_unicode=True, sort_keys=False) if found else "{}\n"
+    return HttpResponse(text, "application/yaml; charset=utf-8")
+
+
+def params_as_logged(request: HttpRequest, pk: uuid.UUID) -> dict[str, object]:
+    """Names and values of a run's params, as they came."""
+    run = access.readable_run(request.user, pk)
+    return dict(run.params.order_by("name").values_list("name", "value")[:PARAMS_COPIED])
+
+
+@require_safe
+def run_children(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """All runs that this one started, as far as one may see them."""
+    run = access.readable_run(request.user, pk)
+    asked = Asked.by(request)
+    found = children_of(request, run).for_table()
+    page = asked.page(
+        lambda now: [keyed(found, F("created_at"))], descending=True, limit=CHILDREN_PER_PAGE
+    )
+    context = {"run": run, "asked": asked, "page": page, "total": bounded_count(found)}
+    return list_page(request, "experiments/run_children.html", context, fragment="children")
+
+
+def children_of(request: HttpRequest, run: Run) -> RunQuerySet:
+    return Run.objects.visible_to(request.user).filter(parent=run, trashed_at=None)
 
 
 @require_safe

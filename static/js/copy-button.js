@@ -1,5 +1,6 @@
-/* <copy-button data-text="…"> or <copy-button data-source="id">: copies that text, says so in its
-   label and to screen readers. Holds a <button> with a [data-label] and a [role=status]. */
+/* <copy-button data-text="…">, <copy-button data-source="id"> or <copy-button data-url="…">: copies
+   that text, says so in its label and to screen readers. Holds a <button> with a [data-label] and a
+   [role=status]. */
 
 const SAID_FOR_MS = 2000;
 
@@ -18,9 +19,13 @@ class CopyButton extends HTMLElement {
   }
 
   async copy() {
-    const source = this.dataset.source && document.getElementById(this.dataset.source);
-    const text = source ? source.textContent : this.dataset.text;
-    this.say((await copied(text)) ? "Copied" : "Press Ctrl+C");
+    const { source, url, text } = this.dataset;
+    try {
+      const found = url ? await fetched(url) : source && document.getElementById(source).textContent;
+      this.say((await copied(found ?? text)) ? "Copied" : "Press Ctrl+C");
+    } catch {
+      this.say("Not fetched");
+    }
   }
 
   say(word) {
@@ -34,6 +39,12 @@ class CopyButton extends HTMLElement {
       this.querySelector("[role=status]").textContent = "";
     }, SAID_FOR_MS);
   }
+}
+
+async function fetched(url) {
+  const response = await fetch(url);
+  if (!response.ok || response.redirected) throw new Error(response.status);
+  return response.text();
 }
 
 /* Whether the text went to the clipboard. Over plain HTTP there is no navigator.clipboard. */
