@@ -148,25 +148,6 @@ def version_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def tag_run(*, run: Run, name: str, text: str) -> None:
-    """Give a run one tag, over what it was."""
-    labels = checked_tags({name: text})
-    with transaction.atomic():
-        run = lock_run(run.pk)
-        write_tags(run, labels)
-        bump(run)
-    log.info("run_tagged", run=str(run.pk), tag=name)
-
-
-def untag_run(*, run: Run, name: str) -> None:
-    """Take one tag away; one that is gone already is no fault."""
-    with transaction.atomic():
-        run = lock_run(run.pk)
-        run.tags.filter(name=name).delete()
-        bump(run)
-    log.info("run_untagged", run=str(run.pk), tag=name)
-
-
 def move_rows(run: Run, experiment: Experiment) -> None:
     """Take a locked run and the rows that carry its experiment to another one; not saved."""
     run.experiment = experiment

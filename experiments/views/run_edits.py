@@ -7,6 +7,7 @@ without a script it is a page with a form.
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 
 from django import forms
 from django.contrib import messages
@@ -17,7 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from experiments import access, curating
 from experiments.models import Experiment, Run
-from experiments.refusals import Conflict, Refused
+from experiments.refusals import Conflict, Invalid
 from experiments.views.forms import NotesForm, RunNameForm, TagForm, tell
 from exptrack.pages import go_to, offer_undo, render_page, wants_fragment
 
@@ -102,15 +103,16 @@ def run_tags(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         return part_page(request, run, "tags")
     if request.method == "GET":
         return part_page(request, run, "tags", TagForm())
-    if "remove" in request.POST:
-        curating.untag_run(run=run, name=request.POST["remove"])
-        return part_page(request, run, "tags", TagForm())
     form = TagForm(request.POST)
-    if form.is_valid():
+    if "remove" in request.POST:
+        form = TagForm()
+        with suppress(Invalid):  # no tag has such a name
+            curating.untag_runs(runs=[run], name=request.POST["remove"])
+    elif form.is_valid():
         try:
-            curating.tag_run(run=run, **form.cleaned_data)
+            curating.tag_runs(runs=[run], **form.cleaned_data)
             form = TagForm()
-        except Refused as refusal:
+        except Invalid as refusal:
             tell(form, refusal, "name")
     return part_page(request, run, "tags", form)
 
