@@ -35,3 +35,16 @@ def post_worker_init(worker: object) -> None:
     """Leave Ctrl-C to the master, which tells the workers: a worker told twice at once locks
     itself up in its own signal handler until it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_streams_on_stop(worker)
+
+
+def end_streams_on_stop(worker: object) -> None:
+    """Let open streams end when the worker is to stop: it waits for every thread."""
+    from experiments.streams import hub
+
+    def stop(*signal_and_frame: object) -> None:
+        hub.stop()
+        worker.handle_exit(*signal_and_frame)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.siginterrupt(signal.SIGTERM, False)

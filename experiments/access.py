@@ -8,7 +8,7 @@ be seen but not changed. Rights are the least of the user and the token the requ
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
@@ -82,6 +82,28 @@ def readable_run(user: User, run_id: uuid.UUID) -> Run:
     if run is None:
         raise Http404("There is no such run, or you may not see it.")
     return run
+
+
+def require_readable(
+    user: User, runs: Collection[uuid.UUID], experiments: Collection[uuid.UUID]
+) -> None:
+    """404 when the user may not see every one of these."""
+    seen = Run.objects.visible_to(user).filter(pk__in=runs).count() if runs else 0
+    if experiments:
+        seen += Experiment.objects.visible_to(user).filter(pk__in=experiments).count()
+    if seen < len(runs) + len(experiments):
+        raise Http404("There is no such run or experiment, or you may not see it.")
+
+
+def hides_any(user: User, runs: Collection[uuid.UUID], experiments: Collection[uuid.UUID]) -> bool:
+    """Whether any of these that exist may not be seen by the user (any more)."""
+    return any(
+        model.objects.filter(pk__in=ids)
+        .exclude(pk__in=model.objects.visible_to(user).filter(pk__in=ids).values("pk"))
+        .exists()
+        for model, ids in ((Run, runs), (Experiment, experiments))
+        if ids
+    )
 
 
 def writable_run(user: User, run_id: uuid.UUID) -> Run:

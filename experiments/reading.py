@@ -7,9 +7,11 @@ missing or comes twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import reduce
+from operator import or_
 
-from django.db.models import Q
+from django.db.models import F, Q
 
 from experiments import series
 from experiments.models import Chunk, Metric
@@ -19,6 +21,7 @@ from experiments.series import Points
 CHUNKS_AT_ONCE = 8
 # Series are loaded together up to this many points: about 50 MB decoded.
 POINTS_AT_ONCE = 2_000_000
+METRICS_AT_ONCE = 200
 
 
 class MissingPoints(Exception):
@@ -86,6 +89,32 @@ def loaded(
             if steps == (None, None) and sum(map(len, parts)) != sealed:
                 raise missing(metric, f"not all of its {sealed} points")
             yield metric, Points.concat([*parts, series.unpack(metric.tail.data)])
+
+
+def newest(positions: Mapping[Metric, int]) -> Iterator[tuple[Metric, Points]]:
+    """Each metric, loaded with its tail, with its points from a position on. Most are in the
+    tail; the chunks that hold the others come together, some hundred metrics a statement."""
+    sealed = [metric for metric, position in positions.items() if position < metric.tail.position]
+    chunks: dict[object, list[Chunk]] = {metric.pk: [] for metric in sealed}
+    for start in range(0, len(sealed), METRICS_AT_ONCE):
+        conditions = [
+            Q(
+                metric=metric,
+                position__gt=positions[metric] - series.LARGEST_CHUNK_POINTS,
+                position__gte=positions[metric] + 1 - F("count"),
+                position__lt=metric.tail.position,
+            )
+            for metric in sealed[start : start + METRICS_AT_ONCE]
+        ]
+        for chunk in Chunk.objects.filter(reduce(or_, conditions)).order_by("position"):
+            chunks[chunk.metric_id].append(chunk)
+    for metric, position in positions.items():
+        tail, end = series.unpack(metric.tail.data), metric.tail.position
+        parts = [held_between(chunk, position, end) for chunk in chunks.get(metric.pk, ())]
+        points = Points.concat([*parts, tail.slice(max(position - end, 0), None)])
+        if len(points) != metric.count - position:
+            raise missing(metric, f"not all of its points from position {position} on")
+        yield metric, points
 
 
 def together(metrics: Iterable[Metric]) -> Iterator[list[Metric]]:

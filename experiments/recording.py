@@ -20,6 +20,7 @@ from uuid_utils.compat import uuid7
 
 from accounts.models import User
 from experiments import access
+from experiments.announcing import announce
 from experiments.labels import checked_tags, prepare_params, write_params, write_tags
 from experiments.models import Environment, Experiment, Run
 from experiments.refusals import Conflict, Gone, Invalid, RepeatDiffers, SequenceGap, checked
@@ -183,6 +184,7 @@ def start_run(
             if environment:
                 Environment.objects.create(run=run, data=environment)
             note_new_run(into.pk, run.started_at)
+            announce(into.pk)
     except IntegrityError:
         if id is None or not Run.objects.filter(pk=id).exists():
             raise
@@ -241,6 +243,7 @@ def begin_if_queued(run: Run, now: datetime) -> None:
         Run.objects.filter(pk=run.pk, status=Run.Status.QUEUED).update(
             status=Run.Status.RUNNING, started_at=now, revision=F("revision") + 1
         )
+        announce(run.experiment_id)
 
 
 def finish_run(*, run: Run, status: str, error: str = "", ended_at: datetime | None = None) -> Run:
@@ -325,6 +328,7 @@ def append(
         begin_if_queued(run, now)
         seen = connection.ops.adapt_datetimefield_value(now)
         (revision,) = write_together([*statements, (TOUCH_RUN, [seen, key(run.pk)])])
+        announce(run.experiment_id)
     return Receipt(accepted, False, revision)
 
 
@@ -377,6 +381,7 @@ def bump(run: Run, *fields: str) -> None:
     """Save a locked run's fields under its next revision."""
     run.revision += 1
     run.save(update_fields=[*fields, "revision"])
+    announce(run.experiment_id)
 
 
 # --- Small things ----------------------------------------------------------------------------

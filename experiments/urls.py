@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from experiments.views import experiments, picked, prose, run_edits, runs
+from experiments.views import experiments, live, picked, prose, run_edits, runs
 
 # /
 urlpatterns = [path("", experiments.experiment_list, name="experiment-list")]
@@ -47,3 +47,6 @@ urlpatterns += [
 
 # /markdown/
 urlpatterns += [path("markdown/", prose.markdown_preview, name="markdown-preview")]
+
+# /live/
+urlpatterns += [path("live/", live.live_changes, name="live")]

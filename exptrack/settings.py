@@ -30,11 +30,20 @@ def words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
+def redis_url(text: str) -> str:
+    """The address of a Redis, as redis-py reads it."""
+    from redis.connection import parse_url
+
+    parse_url(text)
+    return text
+
+
 KINDS = {
     str: "text",
     int: "a whole number",
     truth: "true or false",
     words: "a list with commas",
+    redis_url: "redis://:password@host:6379/0, special characters %-encoded",
     Env.db_url_config: "postgresql://user:password@host:port/name or sqlite:////path/to/file, "
     "special characters %-encoded",
     Env.email_url_config: "smtp+tls://user:password@host:port, special characters %-encoded",
@@ -115,6 +124,9 @@ HOST = read(str, "HOST", "127.0.0.1")
 PORT = read_number("PORT", 8000, least=0, most=65_535)
 WORKERS = read_number("EXPTRACK_WORKERS", 2, least=1, most=256)
 THREADS = read_number("EXPTRACK_THREADS", 8, least=1, most=256)
+# Pages that listen for changes hold a thread each: at most half of them, unless told otherwise.
+LIVE_STREAMS = read_number("EXPTRACK_LIVE_STREAMS", THREADS // 2, least=0, most=THREADS - 1)
+LIVE_PORT = read_number("EXPTRACK_LIVE_PORT", 8001, least=1, most=65_535)
 
 # The first start makes the first admin, and shows what ExpTrack is for.
 ADMIN_USER = read(str, "EXPTRACK_ADMIN_USER", "admin")
@@ -215,6 +227,8 @@ else:
         "options": "-c statement_timeout=30000 -c lock_timeout=15000",
     } | database.get("OPTIONS", {})
 database["CONN_MAX_AGE"] = 600
+# Optional: carries word of changes to open pages, and holds what pages count again and again.
+REDIS_URL = read(redis_url, "REDIS_URL", "")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Who may come in -------------------------------------------------------------------------

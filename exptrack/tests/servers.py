@@ -23,9 +23,10 @@ ROOT = settings.BASE_DIR
 
 
 class GunicornServer:
-    """ExpTrack as it is served in earnest, on a free port of 127.0.0.1."""
+    """ExpTrack as it is served in earnest, on a free port of 127.0.0.1, by a file of deploy/."""
 
-    def __init__(self, **environment: str) -> None:
+    def __init__(self, config: str = "gunicorn.conf.py", **environment: str) -> None:
+        self.config = ROOT / "deploy" / config
         self.environment = os.environ | environment
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
@@ -46,7 +47,7 @@ class GunicornServer:
         """Start it, and return once it answers; RuntimeError with its log if it does not."""
         command = [
             *(sys.executable, "-m", "gunicorn"),
-            *("--config", ROOT / "deploy" / "gunicorn.conf.py"),
+            *("--config", self.config),
             *("--bind", f"127.0.0.1:{self.port}"),
         ]
         with self._log.open("ab") as log:
@@ -124,14 +125,31 @@ def one_gunicorn(django_db_setup: None, static_files: None) -> Iterator[Gunicorn
     server.remove()
 
 
+def found_answering(server: GunicornServer) -> GunicornServer:
+    """The server, running, whatever the last test did to it."""
+    if server.pid is None or not server.answers():
+        server.kill()
+        server.start()
+    return server
+
+
 @pytest.fixture
 def gunicorn_server(transactional_db: None, one_gunicorn: GunicornServer) -> GunicornServer:
-    """A running server on the tests' database; each test finds it answering, whatever the last
-    one did to it."""
-    if one_gunicorn.pid is None or not one_gunicorn.answers():
-        one_gunicorn.kill()
-        one_gunicorn.start()
-    return one_gunicorn
+    """A running server on the tests' database."""
+    return found_answering(one_gunicorn)
+
+
+@pytest.fixture(scope="session")
+def one_push_server(django_db_setup: None, static_files: None) -> Iterator[GunicornServer]:
+    server = GunicornServer("live.conf.py", DATABASE_URL=database_url_of_tests())
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def push_server(transactional_db: None, one_push_server: GunicornServer) -> GunicornServer:
+    """The push stream's own process on the tests' database."""
+    return found_answering(one_push_server)
 
 
 @pytest.fixture

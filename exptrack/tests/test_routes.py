@@ -57,6 +57,7 @@ PAGES = {
     "runs/<uuid:pk>/trash/": "POST",
     "runs/<uuid:pk>/restore/": "POST",
     "markdown/": "POST",
+    "live/": "GET",
     "account/": "GET",
     "account/profile/": "GET POST",
     "account/appearance/": "POST",

@@ -22,6 +22,7 @@ def read(monkeypatch, tmp_path):
         for name in [*os.environ]:
             if name.startswith("EXPTRACK_") or name in (
                 "DATABASE_URL",
+                "REDIS_URL",
                 "EMAIL_URL",
                 "HOST",
                 "PORT",
@@ -98,6 +99,9 @@ def test_an_old_key_still_reads_what_it_signed(read):
         ("DATABASE_URL", "postgresql://u:hush@h/", "DATABASE_URL must name a database"),
         ("DATABASE_URL", "sqlite://:memory:", "DATABASE_URL must name a database"),
         ("DATABASE_URL", "sqlite:////no/such/x.db", "The database file /no/such/x.db cannot be"),
+        ("REDIS_URL", "redis://:hush@h:port", "REDIS_URL must be redis://:password@host:6379/0"),
+        ("REDIS_URL", "memcached://hush", "REDIS_URL must be redis://:password@host:6379/0"),
+        ("EXPTRACK_LIVE_STREAMS", "8", "EXPTRACK_LIVE_STREAMS must be between 0 and 7."),
         ("EMAIL_URL", "pigeon://hush@coop", "EMAIL_URL must be smtp+tls://user:password@host:port"),
     ],
 )
