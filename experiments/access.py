@@ -106,6 +106,20 @@ def hides_any(user: User, runs: Collection[uuid.UUID], experiments: Collection[u
     )
 
 
+def readable_runs(user: User, ids: Sequence[uuid.UUID]) -> list[Run]:
+    """These runs in this order, each once; 404 when one of them is invisible."""
+    found = visible_runs(user, ids)
+    for run_id in ids:
+        if run_id not in found:
+            raise Http404(f"There is no run {run_id}, or you may not see it.")
+    return [found[run_id] for run_id in dict.fromkeys(ids)]
+
+
+def visible_runs(user: User, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Run]:
+    """Those of these runs that are to be seen, by id, each with its experiment and owner."""
+    return Run.objects.visible_to(user).select_related("experiment", "owner").in_bulk(ids)
+
+
 def writable_run(user: User, run_id: uuid.UUID) -> Run:
     """The run, if the user may change it or log to it; 403 when it may only be seen."""
     run = readable_run(user, run_id)

@@ -7,21 +7,99 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from django.db.models import Count, Sum
 
 from experiments import reading, series
 from experiments.models import Metric, Run
+from experiments.querysets import folded_contains
 from experiments.series import Points
+from experiments.tables import csv_cell, csv_line
 from experiments.values import InvalidValue, field_name
 
 MAX_BUCKETS = 2_000
 DEFAULT_BUCKETS = 500
 MAX_SERIES = 200
+MAX_SMOOTHING = 0.999
 X_AXES = ("step", "time", "relative")
 INT64 = np.iinfo(np.int64)
+RUN_COLOURS = 12
+
+
+# --- Lines -----------------------------------------------------------------------------------
+
+
+def run_colour(run_id: uuid.UUID) -> int:
+    """Which of the twelve colours of runs a run has by itself."""
+    return run_id.int % RUN_COLOURS + 1
+
+
+def lines_of(runs: Iterable[Run]) -> list[dict]:
+    """How each run's line is told from the others where these runs are drawn together: `ink`,
+    one of the twelve colours, and `dash`, 0 for an unbroken line.
+
+    A run has its own colour unless an older one has taken it; then the next that is free. So up
+    to twelve runs have twelve colours, and a newer run changes no older one's. Beyond, runs of
+    one colour are told apart by their dashes."""
+    runs = list(runs)
+    chosen: dict[uuid.UUID, tuple[int, int]] = {}
+    used: set[int] = set()
+    for number, run_id in enumerate(sorted(run.pk for run in runs)):
+        if number % RUN_COLOURS == 0:
+            used = set()
+        own = run_colour(run_id) - 1
+        inks = ((own + offset) % RUN_COLOURS + 1 for offset in range(RUN_COLOURS))
+        ink = next(ink for ink in inks if ink not in used)
+        used.add(ink)
+        chosen[run_id] = ink, number // RUN_COLOURS
+    return [
+        {"id": str(run.pk), "name": run.name, "ink": chosen[run.pk][0], "dash": chosen[run.pk][1]}
+        for run in runs
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Overlaid:
+    """One metric as several runs have it: how many of them, and their points together."""
+
+    name: str
+    runs: int
+    count: int
+    nan_count: int
+    inf_count: int
+
+
+def overlaid(runs: Sequence[Run], part: str, start: int, size: int) -> list[Overlaid]:
+    """The metrics of these runs whose names contain a text, in any case: `size` of them from
+    number `start` on, by name. One statement."""
+    rows = Metric.objects.filter(run__in=list(runs))
+    if part:
+        rows = rows.filter(folded_contains("name", part))
+    sums = rows.values("name").annotate(
+        runs=Count("pk"), points=Sum("count"), nans=Sum("nan_count"), infs=Sum("inf_count")
+    )
+    columns = ("name", "runs", "points", "nans", "infs")
+    found = sums.order_by("name").values_list(*columns)[start : start + size]
+    return [Overlaid(*row) for row in found]
+
+
+def grouped(metrics: Iterable[Metric | Overlaid]) -> list[tuple[str, list]]:
+    """Metrics by the part of their name before the first slash; under "" those without one, and
+    those that are alone with theirs."""
+    groups: dict[str, list] = {"": []}
+    for metric in metrics:
+        head, slash, _ = metric.name.partition("/")
+        groups.setdefault(head if slash else "", []).append(metric)
+    alone = [head for head, found in groups.items() if head and len(found) == 1]
+    groups[""] += [groups.pop(head)[0] for head in alone]
+    groups[""].sort(key=lambda metric: metric.name)
+    return [(head, groups[head]) for head in sorted(groups) if groups[head]]
+
+
+# --- Points ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +217,21 @@ def along(
 def finite_or_none(values: np.ndarray) -> list[float | None]:
     """NaN, which marks a bucket without a finite value, as None."""
     return [value if value == value else None for value in values.tolist()]
+
+
+def points_csv(runs: Sequence[Run], names: Sequence[str]) -> Iterator[str]:
+    """Every point of these series as lines of CSV, runs first, in order of arrival, numbers
+    exact; a bounded number in memory at a time."""
+    yield csv_line(["run", "name", "metric", "step", "time", "value"])
+    by_id = {run.pk: run for run in runs}
+    found = Metric.objects.filter(run__in=list(by_id), name__in=list(names)).select_related("tail")
+    metrics = {(metric.run_id, metric.name): metric for metric in found}
+    for run in runs:
+        for metric in (metrics[run.pk, name] for name in names if (run.pk, name) in metrics):
+            head = csv_line([run.pk, run.name, metric.name]).rstrip("\r\n")
+            for points in reading.blocks(metric):
+                columns = (points.steps.tolist(), points.times.tolist(), points.values.tolist())
+                yield "".join(
+                    f"{head},{step},{time},{csv_cell(value)}\r\n"
+                    for step, time, value in zip(*columns, strict=True)
+                )

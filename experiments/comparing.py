@@ -9,6 +9,7 @@ from experiments.models import Environment, Metric, Run
 from experiments.querysets import rows_of_runs, rows_related
 from experiments.values import canonical_text
 
+MAX_COMPARED = 100
 SHOWN_NAMES = 1_000
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from experiments.views import experiments, live, picked, prose, run_edits, runs
+from experiments.views import compare, experiments, live, picked, prose, run_edits, runs
 
 # /
 urlpatterns = [path("", experiments.experiment_list, name="experiment-list")]
@@ -50,3 +50,9 @@ urlpatterns += [path("markdown/", prose.markdown_preview, name="markdown-preview
 
 # /live/
 urlpatterns += [path("live/", live.live_changes, name="live")]
+
+# /compare/
+urlpatterns += [
+    path("compare/series/", compare.compare_series, name="compare-series"),
+    path("compare/points.csv", compare.compare_points, name="compare-points"),
+]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
 from collections.abc import Iterator
 
 import msgspec
@@ -197,17 +196,8 @@ def asked_series(user: object, params: object) -> list[dict]:
     axis = charts.Axis(
         query["x"], query.get("from"), query.get("to"), query["buckets"], query["smoothing"]
     )
-    runs = visible_runs(user, query["run"])
+    runs = access.readable_runs(user, query["run"])
     return charts.chart_series(runs, list(dict.fromkeys(query["metric"])), axis)
-
-
-def visible_runs(user: object, ids: list[uuid.UUID]) -> list[Run]:
-    """These runs in this order, each once; 404 when one of them is not to be seen."""
-    found = Run.objects.visible_to(user).select_related("experiment", "owner").in_bulk(ids)
-    for pk in ids:
-        if pk not in found:
-            raise Http404(f"There is no run {pk}, or you may not see it.")
-    return [found[pk] for pk in dict.fromkeys(ids)]
 
 
 class Compare(ApiView):
@@ -217,5 +207,5 @@ class Compare(ApiView):
 
     def get(self, request: Request) -> Response:
         query = checked_input(serializers.CompareQuery, request.query_params)
-        runs = visible_runs(request.user, query["run"])
+        runs = access.readable_runs(request.user, query["run"])
         return Response(comparing.compared(runs))

@@ -16,6 +16,7 @@ from rest_framework.exceptions import ValidationError
 
 from accounts.models import Token
 from experiments import charts
+from experiments.comparing import MAX_COMPARED
 from experiments.models import Collaborator, Experiment, Run
 from experiments.values import (
     DECIMAL,
@@ -33,7 +34,6 @@ from experiments.values import (
 
 MAX_HISTORY = 100_000
 MAX_HISTORY_METRICS = 200
-MAX_COMPARED = 100
 MAX_ENVIRONMENT_BYTES = 1024 * 1024
 WHOLE = re.compile(r"-?\d{1,20}", re.ASCII)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +12,7 @@ from django.template.loader import get_template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from experiments import charts
 from experiments.fields import Field
 from experiments.models import Metric, Param, Run, Tag
 from experiments.tables import RunTable, least_is_best
@@ -20,7 +20,6 @@ from experiments.templatetags.format import NOTHING, ago, duration, number
 
 register = template.Library()
 
-RUN_COLOURS = 12
 # Up to here a param is shown as it was logged; a longer number is rounded.
 LONGEST_NUMBER_AS_LOGGED = 10
 MOST_PLACES = 8
@@ -200,10 +199,7 @@ def status_badge(status: str) -> SafeString:
     return get_template("components/status_badge.html").render({"status": status})
 
 
-@register.filter
-def run_colour(run_id: uuid.UUID) -> int:
-    """Which of the twelve colours of runs is this run's, wherever it is drawn."""
-    return run_id.int % RUN_COLOURS + 1
+register.filter("run_colour", charts.run_colour)
 
 
 @register.simple_tag

@@ -23,10 +23,6 @@ WEIGHT = """performance.getEntriesByType('resource')
     .concat(performance.getEntriesByType('navigation'))
     .filter(entry => !entry.name.includes('chart.umd'))
     .reduce((sum, entry) => sum + entry.encodedBodySize, 0)"""
-RANGE = """element => {
-    const {min, max} = Chart.getChart(element).scales.x;
-    return [min, max];
-}"""
 
 
 @pytest.fixture
@@ -114,122 +110,7 @@ def test_what_an_address_asks_in_vain_is_told_without_a_reload(visit, alice, exp
     expect(page).to_have_url(re.compile(r"\?ordering=name$"))
 
 
-# --- Curves ----------------------------------------------------------------------------------
-
-
-def test_a_curve_is_fetched_when_it_comes_near_no_finer_than_it_is_wide(visit, alice, experiment):
-    run = start(alice)
-    log(run, **{f"m{n:02}": np.sin(np.arange(3000)) for n in range(30)})
-    asked = []
-    page = visit("experiment-list")
-    page.on("request", lambda request: "/series/" in request.url and asked.append(request.url))
-    page = visit("run-detail", run.pk)
-    first = page.locator("metric-chart").first
-    expect(first).to_have_attribute("data-state", "ready")
-    page.wait_for_load_state("networkidle")
-    assert 0 < len(asked) < 30
-    width = first.locator("canvas").bounding_box()["width"]
-    assert abs(int(re.search(r"buckets=(\d+)", asked[0])[1]) - width) < 3
-    drawn = first.locator("canvas").evaluate("c => Chart.getChart(c).data.datasets[0].data.length")
-    assert 50 < drawn <= width + 2
-    page.locator("metric-chart").last.scroll_into_view_if_needed()
-    expect(page.locator("metric-chart").last).to_have_attribute("data-state", "ready")
-
-
-def test_dragging_fetches_that_stretch_and_a_double_click_the_whole(visit, alice, experiment):
-    run = start(alice)
-    log(run, loss=np.cos(np.arange(20_000) / 3000))
-    page = visit("run-detail", run.pk)
-    chart = page.locator("metric-chart")
-    canvas = chart.locator("canvas")
-    expect(chart).to_have_attribute("data-state", "ready")
-    assert canvas.evaluate(RANGE) == [0, 19_999]
-    expect(chart).to_contain_text("20,000 points")
-    box = canvas.bounding_box()
-
-    def drag():
-        page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + 60)
-        page.mouse.down()
-        page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 70, steps=4)
-        page.mouse.up()
-
-    with page.expect_response(re.compile(r"/series/.*from=\d+.*&to=\d+")) as answer:
-        drag()
-    [series] = answer.value.json()["series"]
-    assert 3000 < series["count"] < 5500
-    expect(chart).to_have_attribute("data-state", "ready")
-    least, greatest = canvas.evaluate(RANGE)
-    assert 6000 < least < greatest < 13_000
-    expect(chart).to_contain_text(re.compile(r"\d,\d{3} of 20,000 points"))
-    expect(page.get_by_role("button", name="Reset zoom")).to_be_visible()
-    canvas.dblclick()
-    expect(page.get_by_role("button", name="Reset zoom")).not_to_be_visible()
-    expect(chart).to_have_attribute("data-state", "ready")
-    assert canvas.evaluate(RANGE) == [0, 19_999]
-    drag()
-    page.get_by_role("button", name="Reset zoom").click()
-    expect(chart).not_to_contain_text(" of ")
-
-
-def test_a_curve_that_cannot_be_fetched_says_so_and_is_tried_again(visit, alice, experiment):
-    run = start(alice)
-    log(run, loss=[1, 2, 3])
-    page = visit("experiment-list")
-    page.route("**/series/**", lambda route: route.fulfill(status=503))
-    page = visit("run-detail", run.pk)
-    expect(page.get_by_text("The curve could not be fetched.")).to_be_visible()
-    page.unroute("**/series/**")
-    page.get_by_role("button", name="Try again").click()
-    expect(page.locator("metric-chart")).to_have_attribute("data-state", "ready")
-    expect(page.get_by_text("The curve could not be fetched.")).not_to_be_visible()
-
-
-def test_a_curve_waits_visibly_and_an_empty_one_says_so(visit, alice, experiment):
-    run = start(alice)
-    log(run, loss=[1, 2, 3])
-    page = visit("experiment-list")
-    held = []
-    page.route("**/series/**", lambda route: held.append(route))
-    page = visit("run-detail", run.pk)
-    expect(page.locator(".chart-waiting")).to_be_visible()
-    page.wait_for_timeout(100)
-    held[0].fulfill(json={"series": []})
-    expect(page.get_by_text("No points in this range.")).to_be_visible()
-    expect(page.locator(".chart-waiting")).not_to_be_visible()
-
-
-@pytest.mark.parametrize(
-    "values",
-    [[math.nan], [math.inf, -math.inf], [1, math.nan, 3, math.inf, 5], [0.5], [7, 7, 7],
-     [1e308, -1e308], [5e-324, 0], list(range(5000)) + [math.nan] * 5000],
-)  # fmt: skip
-def test_any_values_can_be_drawn(visit, alice, experiment, values):
-    run = start(alice)
-    log(run, loss=values)
-    page = visit("run-detail", run.pk)
-    expect(page.locator("metric-chart")).to_have_attribute("data-state", "ready")
-    finite = [value for value in values if math.isfinite(value)]
-    drawn = page.locator("canvas").evaluate(
-        "c => Chart.getChart(c).data.datasets.flatMap(d => d.data.map(p => p.y))"
-        ".filter(Number.isFinite)"
-    )
-    assert (min(drawn), max(drawn)) == (min(finite), max(finite)) if finite else drawn == []
-
-
-def test_a_curve_follows_the_theme(visit, alice, experiment):
-    run = start(alice)
-    log(run, loss=[1, 2, 3])
-    page = visit("run-detail", run.pk)
-    expect(page.locator("metric-chart")).to_have_attribute("data-state", "ready")
-    ink = "c => Chart.getChart(c).data.datasets[0].borderColor"
-    light = page.locator("canvas").evaluate(ink)
-    page.emulate_media(color_scheme="dark")
-    dark = page.locator("canvas").evaluate(ink)
-    assert light != dark
-    assert {light[:4], dark[:4]} == {"rgb("}
-    page.evaluate("document.documentElement.dataset.theme = 'light'")
-    page.wait_for_timeout(50)
-    assert page.locator("canvas").evaluate(ink) == light
+# --- A run -----------------------------------------------------------------------------------
 
 
 def test_metrics_are_searched_and_seen_as_a_table(visit, alice, experiment):

@@ -106,11 +106,12 @@ def test_of_a_long_error_the_end_is_shown(signed_in, alice, run, here):
 
 def test_each_metric_has_a_card_with_what_it_came_to(signed_in, alice, run, here):
     log(run, loss=[2.0, 0.5, math.nan, 1.0, math.inf])
-    card = page_of(signed_in(alice).get(here)).one("metric-chart")
-    assert card["data-series-url"] == address("run-series", run)
+    page = page_of(signed_in(alice).get(here))
+    assert page.one("chart-board")["data-series-url"] == address("run-series", run)
+    card = page.one("metric-chart")
     assert card["data-metric"] == "loss"
     assert card.one("output").words == "∞"
-    assert card.one("p", class_="chart-foot").words == "min 0.5 max 2 5 points 1 NaN 1 ∞"
+    assert card.one("p", class_="chart-foot").words == "min 0.5 max 2 5 points 1 NaN 1 ∞ Reset zoom"
     assert card.one("canvas")["aria-label"] == (
         "loss over steps: 5 points from step 0 to 4; last ∞; min 0.5 at step 1, max 2 at step 0."
     )

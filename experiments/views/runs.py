@@ -11,6 +11,7 @@ from django.db.models import F
 from django.db.models.functions import Substr
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from experiments import access, charts, curating
@@ -22,7 +23,14 @@ from experiments.querysets import RunQuerySet
 from experiments.refusals import Conflict
 from experiments.templatetags.runs import TEXT_SHOWN
 from experiments.values import InvalidValue
-from experiments.views.charts import ChartForm, json_response
+from experiments.views.charts import (
+    X_NAMES,
+    Board,
+    ChartForm,
+    chart_settings,
+    json_response,
+    refused,
+)
 from experiments.views.lists import list_page
 from exptrack.pages import render_page, wants_fragment
 
@@ -52,26 +60,17 @@ def metrics_context(asked: Asked, run: Run) -> dict:
     found, filters = asked.filtered(NameFilter, run.metrics.all())
     size = METRICS_PER_PAGE[view]
     page = asked.page(lambda now: [keyed(found, F("name"))], descending=False, limit=size)
-    return {
-        "view": view,
-        "filters": filters,
-        "page": page,
-        "total": bounded_count(found),
-        "groups": grouped(page.rows),
-    }
+    context = {"view": view, "filters": filters, "page": page, "total": bounded_count(found)}
+    if view == "charts":
+        context["board"] = run_board(asked, run, page.rows)
+    return context
 
 
-def grouped(metrics: list[Metric]) -> list[tuple[str, list[Metric]]]:
-    """Metrics by the part of their name before the first slash; under "" those without one, and
-    those that are alone with theirs."""
-    groups: dict[str, list[Metric]] = {"": []}
-    for metric in metrics:
-        head, slash, _ = metric.name.partition("/")
-        groups.setdefault(head if slash else "", []).append(metric)
-    alone = [head for head, found in groups.items() if head and len(found) == 1]
-    groups[""] += [groups.pop(head)[0] for head in alone]
-    groups[""].sort(key=lambda metric: metric.name)
-    return [(head, groups[head]) for head in sorted(groups) if groups[head]]
+def run_board(asked: Asked, run: Run, metrics: list[Metric]) -> Board:
+    """The charts of some metrics of one run."""
+    names = run.metrics.order_by("name").values_list("name", flat=True)[:X_NAMES]
+    series_url = reverse("run-series", args=[run.pk])
+    return Board([run], metrics, chart_settings(asked, names), series_url)
 
 
 def metrics_view(text: str) -> str:
@@ -172,10 +171,8 @@ def run_series(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     run = access.readable_run(request.user, pk)
     form = ChartForm(request.GET)
     if not form.is_valid():
-        error = {"message": "This chart cannot be drawn.", "details": form.errors}
-        return json_response({"error": error}, status=400)
-    series = charts.chart_series([run], form.cleaned_data["names"], form.axis())
-    return json_response({"series": series})
+        return refused(form)
+    return json_response({"series": charts.chart_series([run], form.names, form.axis())})
 
 
 @require_POST

@@ -58,6 +58,8 @@ PAGES = {
     "runs/<uuid:pk>/restore/": "POST",
     "markdown/": "POST",
     "live/": "GET",
+    "compare/series/": "GET",
+    "compare/points.csv": "GET",
     "account/": "GET",
     "account/profile/": "GET POST",
     "account/appearance/": "POST",

@@ -50,6 +50,7 @@ class DragRange extends HTMLElement {
   }
 
   show(stretch) {
+    this.toggleAttribute("data-dragging", stretch !== null && stretch[0] !== stretch[1]);
     this.stretch = stretch;
     const [from, to] = stretch ? this.ordered() : [0, 0];
     const rect = this.querySelector(".drag-range-stretch");
