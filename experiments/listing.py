@@ -70,6 +70,11 @@ class Asked:
             self.leave_out(name, str(error))
             return default
 
+    def join(self, name: str) -> None:
+        """Take a parameter that came several times, once for each box of a form, for one list."""
+        if len(values := self.query.getlist(name)) > 1:
+            self.query[name] = ",".join(values)
+
     def limit(self, default: int = DEFAULT_PAGE_SIZE) -> int:
         """How many rows a page is to have."""
         return self.read("limit", page_size, default)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from experiments.views import compare, experiments, live, picked, prose, run_edits, runs
+from experiments.views import columns, compare, experiments, live, picked, prose, run_edits, runs
 
 # /
 urlpatterns = [path("", experiments.experiment_list, name="experiment-list")]
@@ -10,6 +10,7 @@ urlpatterns = [path("", experiments.experiment_list, name="experiment-list")]
 # /experiments/
 urlpatterns += [
     path("experiments/<uuid:pk>/", experiments.experiment_detail, name="experiment-detail"),
+    path("experiments/<uuid:pk>/columns/", columns.experiment_columns, name="experiment-columns"),
     path(
         "experiments/<uuid:pk>/runs.csv",
         experiments.experiment_runs_csv,

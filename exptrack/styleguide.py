@@ -17,7 +17,7 @@ GROUNDS = ("canvas", "sunken", "surface", "raised", "hover", "line", "edge", "ac
 INKS = ("ink", "muted", "faint", "accent", "accent-strong")
 ICONS = (
     "queued running finished failed killed lost active completed archived check info warning "
-    "error close copy left right down ascending descending search filter columns table chart "
+    "error close copy left right up down ascending descending search filter columns table chart "
     "compare experiment run stop user people key lock mail sign-out settings light dark auto add "
     "edit trash restore download tag star eye eye-off expand more keyboard help link clock branch"
 ).split()

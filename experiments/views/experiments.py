@@ -71,6 +71,7 @@ def experiment_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """One experiment and the table of its runs."""
     experiment = access.readable_experiment(request.user, pk)
     asked = Asked.by(request)
+    asked.query.pop("find", None)  # belongs to the form that chooses columns
     context = {"experiment": experiment, "asked": asked} | runs_context(asked, experiment)
     owners = {request.user.username, *(run.owner.username for run in context["page"].rows)}
     context |= {
@@ -129,6 +130,7 @@ def asked_runs(
 ) -> tuple[querysets.RunQuerySet, dict, Ordering, list[Field] | None]:
     """The runs that an address asks for, the filters in force, the order, and the columns if it
     names any."""
+    asked.join("columns")
     rows, filters = asked.filtered(RunTableFilter, Run.objects.inside(experiment).for_table())
     ordering = asked.read("ordering", parse_ordering, NEWEST_FIRST)
     return rows, filters, ordering, asked.read("columns", tables.parse_columns, None)

@@ -6,17 +6,17 @@ from django.http import HttpRequest, HttpResponse
 
 from exptrack.pages import render_page, wants_fragment
 
-# The id of the form that narrows a page's list.
-FILTER_FORM = "filters"
+# Forms whose own address, full of empty fields, is tidied, and what becomes of the page's: one
+# that narrows the list replaces it, choosing columns is a step to come back from.
+FORMS = {"filters": "HX-Replace-Url", "column-form": "HX-Push-Url"}
 
 
 def list_page(request: HttpRequest, template: str, context: dict, *, fragment: str) -> HttpResponse:
     """A page of a list, or its fragment. What the address (`context["asked"]`) asks in vain
-    makes it a 422, and the page says so. The filter form's own address, full of empty fields,
-    is tidied."""
+    makes it a 422, and the page says so."""
     asked = context["asked"]
     status = 422 if asked.faults else 200
     response = render_page(request, template, context, fragment=fragment, status=status)
-    if wants_fragment(request) and request.htmx.trigger == FILTER_FORM:
-        response["HX-Replace-Url"] = asked.url
+    if wants_fragment(request) and request.htmx.trigger in FORMS:
+        response[FORMS[request.htmx.trigger]] = asked.url
     return response

@@ -36,6 +36,7 @@ OPEN = {
 PAGES = {
     "": "GET",
     "experiments/<uuid:pk>/": "GET",
+    "experiments/<uuid:pk>/columns/": "GET",
     "experiments/<uuid:pk>/runs.csv": "GET",
     "experiments/<uuid:pk>/runs/compare/": "POST",
     "experiments/<uuid:pk>/runs/tag/": "POST",
