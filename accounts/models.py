@@ -19,6 +19,8 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from exptrack.databases import prepared_cursor
+
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 TOKEN_PREFIX = "ext_"  # noqa: S105
 TOKEN_RANDOM_BYTES = 20
@@ -176,7 +178,7 @@ class TokenQuerySet(models.QuerySet):
         if not looks_like_token(secret):
             return None
         sql, token_columns, user_columns = by_secret_statement(self.db)
-        with connections[self.db].cursor() as cursor:
+        with prepared_cursor() as cursor:
             cursor.execute(sql, [digest_of(secret)])
             row = cursor.fetchone()
         if row is None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import unicodedata
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import DatabaseError, IntegrityError, connection, transaction
@@ -21,15 +20,22 @@ from uuid_utils.compat import uuid7
 from accounts.models import User
 from experiments import access
 from experiments.announcing import announce
+from experiments.compare_and_swap import append_if_unchanged
 from experiments.labels import checked_tags, prepare_params, write_params, write_tags
 from experiments.models import Environment, Experiment, Run
 from experiments.refusals import Conflict, Gone, Invalid, RepeatDiffers, SequenceGap, checked
 from experiments.storing import (
+    MARKS,
+    RUN_COLUMNS,
     Columns,
+    Receipt,
     add_points,
-    compact_run,
+    compact_series,
+    inserts,
     key,
     lock_run,
+    milliseconds,
+    run_from,
 )
 from experiments.values import (
     experiment_title,
@@ -41,28 +47,14 @@ from exptrack.databases import write_together
 
 SERIES_COMPACTED_ON_FINISH = 200
 
-LOCK_RUN = """
-    SELECT r.experiment_id, r.owner_id, e.owner_id, e.visibility, r.status, r.revision
+LOCK_RUN = f"""
+    SELECT {RUN_COLUMNS}
     FROM experiments_run r JOIN experiments_experiment e ON e.id = r.experiment_id
-    WHERE r.id = %s"""
+    WHERE r.id = %s"""  # noqa: S608
 TOUCH_RUN = """
     UPDATE experiments_run SET last_seen_at = %s, revision = revision + 1 WHERE id = %s
     RETURNING revision"""
 SELECT_MARK = "SELECT seq, digest FROM experiments_writer WHERE run_id = %s AND name = %s"
-UPSERT_MARK = """
-    INSERT INTO experiments_writer (id, run_id, name, seq, digest) VALUES (%s, %s, %s, %s, %s)
-    ON CONFLICT (run_id, name) DO UPDATE SET seq = EXCLUDED.seq, digest = EXCLUDED.digest"""
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What became of a batch: points stored by this call, whether it had been stored before,
-    and the run's revision now."""
-
-    accepted: int
-    duplicate: bool
-    revision: int
-
 
 # --- Experiments -----------------------------------------------------------------------------
 
@@ -261,7 +253,7 @@ def finish_run(*, run: Run, status: str, error: str = "", ended_at: datetime | N
         run.error = error or run.error
         run.last_seen_at = timezone.now()
         bump(run, "status", "ended_at", "error", "last_seen_at")
-    compact_run(run=run, at_most=SERIES_COMPACTED_ON_FINISH)
+        compact_series(run.pk, at_most=SERIES_COMPACTED_ON_FINISH)
     return run
 
 
@@ -309,6 +301,10 @@ def append(
     and the last one with another digest is RepeatDiffers."""
     new_params = prepare_params(params or {})
     new_tags = checked_tags(tags or {})
+    if not new_params and not new_tags:
+        mark = (writer, seq, digest) if writer is not None else None
+        if receipt := append_if_unchanged(user=user, run_id=run_id, metrics=metrics, mark=mark):
+            return receipt
     with transaction.atomic():
         run = lock_writable_run(user, run_id)
         if writer is not None and not is_next(run.pk, writer, seq, digest):
@@ -323,8 +319,7 @@ def append(
         write_params(run, new_params)
         write_tags(run, new_tags)
         if writer is not None:
-            mark = [key(uuid7()), key(run.pk), writer, seq, digest]
-            statements.append((UPSERT_MARK, mark))
+            statements += inserts(MARKS, [(key(uuid7()), key(run.pk), writer, seq, digest)])
         begin_if_queued(run, now)
         seen = connection.ops.adapt_datetimefield_value(now)
         (revision,) = write_together([*statements, (TOUCH_RUN, [seen, key(run.pk)])])
@@ -343,17 +338,7 @@ def lock_writable_run(user: User, run_id: uuid.UUID) -> Run:
         if row is None:  # unknown, or moved to another experiment at this moment
             access.writable_run(user, run_id)
             continue
-        experiment_id, owner_id, experiment_owner_id, visibility, status, revision = row
-        experiment = Experiment(
-            id=as_pk(experiment_id), owner_id=as_pk(experiment_owner_id), visibility=visibility
-        )
-        run = Run(
-            id=run_id,
-            experiment=experiment,
-            owner_id=as_pk(owner_id),
-            status=status,
-            revision=revision,
-        )
+        run = run_from(run_id, row)
         if not access.surely_edits_run(user, run):
             access.writable_run(user, run_id)
         return run
@@ -382,16 +367,3 @@ def bump(run: Run, *fields: str) -> None:
     run.revision += 1
     run.save(update_fields=[*fields, "revision"])
     announce(run.experiment_id)
-
-
-# --- Small things ----------------------------------------------------------------------------
-
-
-def as_pk(stored: object) -> uuid.UUID:
-    """A primary key as Python has it, from how either database keeps it."""
-    return stored if isinstance(stored, uuid.UUID) else uuid.UUID(stored)
-
-
-def milliseconds(moment: datetime) -> int:
-    """Milliseconds since the epoch."""
-    return int(moment.timestamp() * 1000)

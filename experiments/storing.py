@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from uuid_utils.compat import uuid7
 
 from experiments import reading, series
-from experiments.models import Metric, Run
+from experiments.models import Experiment, Metric, Run
 from experiments.refusals import Gone, Invalid, checked
 from experiments.series import Points, Summary
 from experiments.values import field_name
@@ -28,40 +29,52 @@ from exptrack.databases import write_together
 ROWS_PER_STATEMENT = 500
 LARGEST_STEP = 2**63 - 1
 COUNTED_IN_PYTHON = 16
+FLOATS = ("last", "min", "max", "sum")
 SUMMARY_COLUMNS = tuple(Summary.__dataclass_fields__)
+SUMMARY_TYPES = tuple(
+    {"last_kind": "text"}.get(column, "float8" if column in FLOATS else "int8")
+    for column in SUMMARY_COLUMNS
+)
 QUOTED_SUMMARY = ", ".join(f'"{column}"' for column in SUMMARY_COLUMNS)
 
 
 class Insert(NamedTuple):
-    """An INSERT for any number of rows: what comes before, how many values a row has, and what
-    comes after."""
+    """An INSERT for any number of rows: what comes before, PostgreSQL's types of a row's values,
+    and what comes after."""
 
     head: str
-    values: int
+    types: tuple[str, ...]
     end: str = ""
 
 
+RUN_COLUMNS = "r.experiment_id, r.owner_id, e.owner_id, e.visibility, r.status, r.revision"
+SERIES_COLUMNS = f"""m.id, m.name, t.position, t.small_chunks, t.data,
+           {", ".join(f'm."{column}"' for column in SUMMARY_COLUMNS)}"""
 SELECT_SERIES = f"""
-    SELECT m.id, m.name, t.position, t.small_chunks, t.data,
-           {", ".join(f'm."{column}"' for column in SUMMARY_COLUMNS)}
+    SELECT {SERIES_COLUMNS}
     FROM experiments_metric m JOIN experiments_tail t ON t.metric_id = m.id
     WHERE m.run_id = %s"""  # noqa: S608
 METRICS = Insert(
     f"""INSERT INTO experiments_metric (id, run_id, experiment_id, name, {QUOTED_SUMMARY})""",
-    4 + len(SUMMARY_COLUMNS),
+    ("uuid", "uuid", "uuid", "text", *SUMMARY_TYPES),
     "ON CONFLICT (id) DO UPDATE SET "
     + ", ".join(f'"{column}" = EXCLUDED."{column}"' for column in SUMMARY_COLUMNS),
 )
 TAILS = Insert(
     "INSERT INTO experiments_tail (metric_id, position, small_chunks, data)",
-    4,
+    ("uuid", "int8", "int4", "bytea"),
     """ON CONFLICT (metric_id) DO UPDATE SET position = EXCLUDED.position,
     small_chunks = EXCLUDED.small_chunks, data = EXCLUDED.data""",
 )
 CHUNKS = Insert(
     """INSERT INTO experiments_chunk (id, metric_id, position, count, min_step, max_step,
     min_value, max_value, format, data)""",
-    10,
+    ("uuid", "uuid", "int8", "int8", "int8", "int8", "float8", "float8", "int2", "bytea"),
+)
+MARKS = Insert(
+    "INSERT INTO experiments_writer (id, run_id, name, seq, digest)",
+    ("uuid", "uuid", "text", "int8", "bytea"),
+    "ON CONFLICT (run_id, name) DO UPDATE SET seq = EXCLUDED.seq, digest = EXCLUDED.digest",
 )
 SELECT_LAST_CHUNKS = """
     SELECT position, format, data FROM experiments_chunk
@@ -81,6 +94,31 @@ class Columns:
     values: np.ndarray
     steps: np.ndarray | Sequence[int | None] | None = None
     times: np.ndarray | Sequence[int | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a batch: points stored by this call, whether it had been stored before,
+    and the run's revision now."""
+
+    accepted: int
+    duplicate: bool
+    revision: int
+
+
+@dataclass(slots=True)
+class Extended:
+    """What a batch makes of the series it touches: those series, the rows of chunks sealed
+    meanwhile, and how many points came."""
+
+    touched: list[OpenSeries] = field(default_factory=list)
+    chunks: list[tuple] = field(default_factory=list)
+    accepted: int = 0
+
+    @property
+    def to_merge(self) -> list[OpenSeries]:
+        """Series that end in enough small chunks to be merged."""
+        return [held for held in self.touched if held.small_chunks >= series.MERGE_AT]
 
 
 @dataclass(slots=True)
@@ -111,6 +149,32 @@ def lock_run(run_id: uuid.UUID) -> Run:
     return run
 
 
+def run_from(run_id: uuid.UUID, row: Sequence[object]) -> Run:
+    """As much of a run and its experiment as access and a batch ask for, from the columns
+    RUN_COLUMNS."""
+    experiment_id, owner_id, experiment_owner_id, visibility, status, revision = row
+    experiment = Experiment(
+        id=as_pk(experiment_id), owner_id=as_pk(experiment_owner_id), visibility=visibility
+    )
+    return Run(
+        id=run_id,
+        experiment=experiment,
+        owner_id=as_pk(owner_id),
+        status=status,
+        revision=revision,
+    )
+
+
+def as_pk(stored: object) -> uuid.UUID:
+    """A primary key as Python has it, from how either database keeps it."""
+    return stored if isinstance(stored, uuid.UUID) else uuid.UUID(stored)
+
+
+def milliseconds(moment: datetime) -> int:
+    """Milliseconds since the epoch."""
+    return int(moment.timestamp() * 1000)
+
+
 # --- Adding points ---------------------------------------------------------------------------
 
 
@@ -126,27 +190,35 @@ def add_points(
     columns = merged_by_name(metrics)
     if not columns:
         return 0, []
-    known = {held.name: held for held in open_series(run_id, sorted(columns))}
-    touched, chunks, accepted = [], [], 0
+    new = extended(open_series(run_id, sorted(columns)), columns, now_ms)
+    chunks = new.chunks
+    if to_merge := new.to_merge:  # what is merged must be there first
+        write_together(list(inserts(CHUNKS, chunks)))
+        chunks = []
+        for held in to_merge:
+            merge_small_chunks(held)
+    return new.accepted, [
+        *inserts(METRICS, summary_rows(run_id, experiment_id, new.touched)),
+        *inserts(CHUNKS, chunks),
+        *inserts(TAILS, tail_rows(new.touched)),
+    ]
+
+
+def extended(
+    held_series: Iterable[OpenSeries], columns: Mapping[str, Columns], now_ms: int
+) -> Extended:
+    """The series with a batch's points behind them; those not yet held begin."""
+    known = {held.name: held for held in held_series}
+    new = Extended()
     for name in sorted(columns):
         held = known.get(name) or OpenSeries(key(uuid7()), name)
         greatest = held.summary.last_step if held.summary else None
         points = placed(columns[name], greatest, now_ms, name)
         held.summary = series.extend(held.summary, points)
-        chunks += keep(held, points)
-        touched.append(held)
-        accepted += len(points)
-    to_merge = [held for held in touched if held.small_chunks >= series.MERGE_AT]
-    if to_merge:  # what is merged must be there first
-        write_together(list(inserts(CHUNKS, chunks)))
-        chunks = []
-        for held in to_merge:
-            merge_small_chunks(held)
-    return accepted, [
-        *upserts_of_summaries(run_id, experiment_id, touched),
-        *inserts(CHUNKS, chunks),
-        *upserts_of_tails(touched),
-    ]
+        new.chunks += keep(held, points)
+        new.touched.append(held)
+        new.accepted += len(points)
+    return new
 
 
 def merged_by_name(metrics: Mapping[str, Columns]) -> dict[str, Columns]:
@@ -176,7 +248,12 @@ def open_series(run_id: uuid.UUID, names: Sequence[str]) -> Iterator[OpenSeries]
 def fetch_series(sql: str, params: Sequence[object]) -> list[OpenSeries]:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
-        return [OpenSeries(*row[:4], bytes(row[4]), Summary(*row[5:])) for row in cursor.fetchall()]
+        return [open_from(row) for row in cursor.fetchall()]
+
+
+def open_from(row: Sequence[object]) -> OpenSeries:
+    """A series from a row of SERIES_COLUMNS."""
+    return OpenSeries(*row[:4], bytes(row[4]), Summary(*row[5:]))
 
 
 def placed(columns: Columns, greatest: int | None, now_ms: int, name: str) -> Points:
@@ -215,12 +292,12 @@ def counted(steps: Iterable[int | None], greatest: int | None) -> list[int]:
     return placed_steps
 
 
-def upserts_of_summaries(
+def summary_rows(
     run_id: uuid.UUID, experiment_id: uuid.UUID, touched: Sequence[OpenSeries]
-) -> Iterator[Statement]:
+) -> list[tuple]:
+    """Rows of METRICS."""
     owner = key(run_id), key(experiment_id)
-    rows = [(held.id, *owner, held.name, *summary_values(held.summary)) for held in touched]
-    return inserts(METRICS, rows)
+    return [(held.id, *owner, held.name, *summary_values(held.summary)) for held in touched]
 
 
 def summary_values(summary: Summary) -> list[object]:
@@ -228,14 +305,14 @@ def summary_values(summary: Summary) -> list[object]:
     return [getattr(summary, column) for column in SUMMARY_COLUMNS]
 
 
-def upserts_of_tails(touched: Sequence[OpenSeries]) -> Iterator[Statement]:
-    rows = [(held.id, held.position, held.small_chunks, held.data) for held in touched]
-    return inserts(TAILS, rows)
+def tail_rows(touched: Sequence[OpenSeries]) -> list[tuple]:
+    """Rows of TAILS."""
+    return [(held.id, held.position, held.small_chunks, held.data) for held in touched]
 
 
 def inserts(insert: Insert, rows: Sequence[Sequence[object]]) -> Iterator[Statement]:
     """The statements that insert these rows."""
-    marks = f"({', '.join(['%s'] * insert.values)})"
+    marks = f"({', '.join(['%s'] * len(insert.types))})"
     for start in range(0, len(rows), ROWS_PER_STATEMENT):
         some = rows[start : start + ROWS_PER_STATEMENT]
         values = ", ".join([marks] * len(some))
@@ -304,19 +381,25 @@ def compact_run(*, run: Run, at_most: int | None = None) -> int:
     Points stay the same to the bit, and so does every summary."""
     with transaction.atomic():
         lock_run(run.pk)
-        limit = "" if at_most is None else f" LIMIT {int(at_most)}"
-        touched = fetch_series(
-            f"{SELECT_SERIES} AND (t.small_chunks > 1 OR length(t.data) > 0){limit}",
-            [key(run.pk)],
-        )
-        chunks = []
-        for held in touched:
-            if held.data:
-                chunks += seal(held, series.unpack(held.data))
-        write_together(list(inserts(CHUNKS, chunks)))
-        for held in touched:
-            merge_small_chunks(held)
-        write_together(list(upserts_of_tails(touched)))
+        # Whoever stores by comparing revisions must see that the tails have moved.
+        Run.objects.filter(pk=run.pk).update(revision=F("revision") + 1)
+        return compact_series(run.pk, at_most=at_most)
+
+
+def compact_series(run_id: uuid.UUID, *, at_most: int | None = None) -> int:
+    """`compact_run` for a locked run whose revision the caller moves on."""
+    limit = "" if at_most is None else f" LIMIT {int(at_most)}"
+    touched = fetch_series(
+        f"{SELECT_SERIES} AND (t.small_chunks > 1 OR length(t.data) > 0){limit}", [key(run_id)]
+    )
+    chunks = []
+    for held in touched:
+        if held.data:
+            chunks += seal(held, series.unpack(held.data))
+    write_together(list(inserts(CHUNKS, chunks)))
+    for held in touched:
+        merge_small_chunks(held)
+    write_together(list(inserts(TAILS, tail_rows(touched))))
     return len(touched)
 
 

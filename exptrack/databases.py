@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 from django.db.models import Model
 
 # Beyond this the statement's length outweighs what a wait costs.
@@ -52,6 +53,13 @@ def write_together(statements: Sequence[tuple[str, Sequence[object]]]) -> tuple 
             for sql, params in statements:
                 cursor.execute(sql, params)
         return cursor.fetchone() if cursor.description else None
+
+
+def prepared_cursor() -> CursorWrapper:
+    """A cursor for the statements of the hot path, which PostgreSQL then parses once."""
+    if connection.vendor == "postgresql":
+        return connection.prepared_cursor()
+    return connection.cursor()
 
 
 def insert_rows(model: type[Model], columns: Sequence[str], rows: Iterable[Sequence]) -> None:

@@ -221,9 +221,11 @@ if database["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
 else:
+    database["ENGINE"] = "exptrack.postgresql"
     database["CONN_HEALTH_CHECKS"] = True
     database["OPTIONS"] = {
         "connect_timeout": 5,
+        "prepare_threshold": 5,  # for the statements that ask for it; Django's own never are
         "options": "-c statement_timeout=30000 -c lock_timeout=15000",
     } | database.get("OPTIONS", {})
 database["CONN_MAX_AGE"] = 600

@@ -21,7 +21,10 @@ PURE = ("experiments.series", "experiments.search", "experiments.values", "exper
 # What writes and reads, for whichever door asks.
 INNER = tuple(
     f"experiments.{name}"
-    for name in ("models", "querysets", "recording", "storing", "curating", "reading", "tables")
+    for name in (
+        *("models", "querysets", "recording", "storing", "compare_and_swap", "curating"),
+        *("reading", "tables"),
+    )
 )
 
 

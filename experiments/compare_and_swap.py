@@ -1,0 +1,130 @@
+"""Storing a batch without a lock: read the run once, write only if nobody wrote meanwhile.
+
+On PostgreSQL every statement is a wait for the server, and the locking way has five and a
+transaction round them. A run's revision moves on with whatever changes its series, so one
+statement may read all that a batch needs, and one may write it all on the condition that the
+revision is still the same: both atomic by themselves. Where that does not serve, such as two
+processes of one run at the same moment, the caller takes the lock instead.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+
+from django.db import connection
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+from accounts.models import User
+from experiments import access
+from experiments.announcing import announce
+from experiments.models import Run
+from experiments.storing import (
+    CHUNKS,
+    MARKS,
+    METRICS,
+    RUN_COLUMNS,
+    SERIES_COLUMNS,
+    TAILS,
+    Columns,
+    Insert,
+    Receipt,
+    extended,
+    merged_by_name,
+    milliseconds,
+    open_from,
+    run_from,
+    summary_rows,
+    tail_rows,
+)
+from exptrack.databases import prepared_cursor
+
+# A statement is prepared for each number of rows, and a connection keeps a hundred of them.
+MOST_SERIES = 64
+MOST_CHUNKS = 64
+RUN_WIDTH = RUN_COLUMNS.count(",") + 1
+
+# A batch's mark: its writer's name, its number and the digest of its body.
+Mark = tuple[str, int, bytes]
+
+READ = f"""
+    SELECT {RUN_COLUMNS}, w.seq, {SERIES_COLUMNS}
+    FROM experiments_run r
+    JOIN experiments_experiment e ON e.id = r.experiment_id
+    LEFT JOIN experiments_writer w ON w.run_id = r.id AND w.name = %s::text
+    LEFT JOIN experiments_metric m ON m.run_id = r.id AND m.name = ANY(%s::text[])
+    LEFT JOIN experiments_tail t ON t.metric_id = m.id
+    WHERE r.id = %s"""  # noqa: S608
+SWAP = """WITH swapped AS (
+    UPDATE experiments_run SET last_seen_at = %s, revision = revision + 1
+    WHERE id = %s AND revision = %s RETURNING revision)"""
+
+
+def append_if_unchanged(
+    *, user: User, run_id: uuid.UUID, metrics: Mapping[str, Columns], mark: Mark | None
+) -> Receipt | None:
+    """Store a batch of points, whole or not at all; None when only the lock can tell or do it,
+    nothing being stored."""
+    if connection.vendor != "postgresql" or not 0 < len(metrics) <= MOST_SERIES:
+        return None
+    columns = merged_by_name(metrics)
+    writer, seq, _ = mark or ("", None, b"")
+    with prepared_cursor() as cursor:
+        cursor.execute(READ, [writer, list(columns), run_id])
+        rows = cursor.fetchall()
+    if not rows:
+        return None
+    run, last = run_from(run_id, rows[0][:RUN_WIDTH]), rows[0][RUN_WIDTH] or 0
+    if not access.surely_edits_run(user, run) or run.status == Run.Status.QUEUED:
+        return None
+    if mark and seq < last:
+        return Receipt(0, True, run.revision)
+    if mark and seq != last + 1:  # a repeat, to be compared, or a gap
+        return None
+    held = [open_from(row[RUN_WIDTH + 1 :]) for row in rows if row[RUN_WIDTH + 1] is not None]
+    now = timezone.now()
+    new = extended(held, columns, milliseconds(now))
+    if new.to_merge or len(new.chunks) > MOST_CHUNKS:
+        return None
+    revision = swap(
+        run,
+        now,
+        (METRICS, summary_rows(run.pk, run.experiment_id, new.touched)),
+        (CHUNKS, new.chunks),
+        (TAILS, tail_rows(new.touched)),
+        (MARKS, [(uuid7(), run.pk, *mark)] if mark else []),
+    )
+    if revision is None:
+        return None
+    announce(run.experiment_id)
+    return Receipt(new.accepted, False, revision)
+
+
+def swap(run: Run, now: object, *writes: tuple[Insert, Sequence[Sequence]]) -> int | None:
+    """Write all rows and move the revision on, if it is still the run's; None when it is not."""
+    params = [now, run.pk, run.revision]
+    params += [value for _, rows in writes for row in rows for value in row]
+    with prepared_cursor() as cursor:
+        cursor.execute(swap_text(*((insert, len(rows)) for insert, rows in writes)), params)
+        found = cursor.fetchone()
+    return found and found[0]
+
+
+@cache
+def swap_text(*writes: tuple[Insert, int]) -> str:
+    """The statement that writes so many rows of each kind."""
+    return f"{SWAP}{''.join(conditional(writes))} SELECT revision FROM swapped"  # noqa: S608
+
+
+def conditional(writes: Sequence[tuple[Insert, int]]) -> Iterator[str]:
+    """Each INSERT as a further CTE that writes nothing where the revision has moved on."""
+    for number, (insert, rows) in enumerate(writes):
+        if rows:
+            row = f"({', '.join(f'%s::{kind}' for kind in insert.types)})"
+            values = f"(VALUES {', '.join([row] * rows)}) v"
+            yield (
+                f", w{number} AS ({insert.head} SELECT * FROM {values} "  # noqa: S608
+                f"WHERE EXISTS (SELECT FROM swapped) {insert.end} RETURNING 1)"
+            )
