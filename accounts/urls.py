@@ -2,11 +2,14 @@
 
 from django.urls import path
 
-from accounts.views import account, passwords, sessions
+from accounts.views import account, passwords, people, sessions
 
 urlpatterns = [
     path("", account.account, name="account"),
     path("profile/", account.profile_save, name="profile-save"),
+    path("people/", people.people, name="people"),
+    path("form-token/", sessions.form_token, name="form-token"),
+    path("signed-in/", sessions.signed_in_again, name="signed-in-again"),
     path("appearance/", account.appearance_save, name="appearance-save"),
     path("sign-in/", sessions.SignIn.as_view(), name="sign-in"),
     path("sign-out/", sessions.SignOut.as_view(), name="sign-out"),

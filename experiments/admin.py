@@ -18,7 +18,7 @@ from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 
-from experiments import curating, recording
+from experiments import curating, purging, recording
 from experiments.models import (
     Chunk,
     Collaborator,
@@ -221,7 +221,7 @@ class ExperimentAdmin(TrashActions, ManyRowsAdmin):
 
     def purge_all(self, experiments: list[Experiment]) -> None:
         for experiment in experiments:
-            curating.purge_experiment(experiment=experiment)
+            purging.purge_experiment(experiment=experiment)
 
     def runs_below(self, experiments: list[Experiment]) -> int:
         return Run.objects.filter(experiment__in=experiments).count()
@@ -297,7 +297,7 @@ class RunAdmin(TrashActions, ManyRowsAdmin):
         curating.restore_run(run=run)
 
     def purge_all(self, runs: list[Run]) -> None:
-        curating.purge_runs(ids=[run.pk for run in runs])
+        purging.purge_runs(ids=[run.pk for run in runs])
 
     def runs_below(self, runs: list[Run]) -> int:
         return len(runs)

@@ -1,4 +1,4 @@
-"""Every write by which people correct, share, tidy away and delete what was recorded.
+"""Every write by which people correct, share and tidy away what was recorded.
 
 Like `recording`: plain keyword-only functions, each its own transaction.
 """
@@ -6,7 +6,6 @@ Like `recording`: plain keyword-only functions, each its own transaction.
 from __future__ import annotations
 
 import hashlib
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
@@ -18,17 +17,12 @@ from django.utils import timezone
 from accounts.models import User
 from experiments.labels import checked_tags, write_tags
 from experiments.models import (
-    Chunk,
     Collaborator,
-    Environment,
     Experiment,
     Metric,
     Param,
     Run,
-    SavedView,
     Tag,
-    Tail,
-    Writer,
 )
 from experiments.recording import (
     bump,
@@ -36,13 +30,11 @@ from experiments.recording import (
     save_under_unique_name,
     set_status,
 )
-from experiments.refusals import Conflict, checked
+from experiments.refusals import Conflict, Gone, Invalid, checked
 from experiments.storing import lock_run
-from experiments.values import TEXT_HEAD_LENGTH, experiment_title, title
+from experiments.values import MAX_EXPERIMENT_TAGS, TEXT_HEAD_LENGTH, experiment_title, title
 
 log = structlog.get_logger(__name__)
-
-RUNS_PURGED_AT_ONCE = 200
 
 # --- Experiments -----------------------------------------------------------------------------
 
@@ -58,6 +50,47 @@ def update_experiment(*, user: User, experiment: Experiment, **changes: object) 
     save_under_unique_name(user, experiment, update_fields=[*changes, "updated_at"])
     log.info("experiment_changed", experiment=str(experiment.pk), fields=sorted(changes))
     return experiment
+
+
+def describe_experiment(*, user: User, experiment: Experiment, seen: str, **changes: str) -> None:
+    """Change what a person was shown, if the description is still the one whose `version_of` is
+    `seen`; otherwise a Conflict, with the one that stands there now."""
+    with transaction.atomic():
+        current = lock_experiment(experiment)
+        written = changes.get("description", current.description)
+        if seen != version_of(current.description) and written != current.description:
+            fault = "Somebody changed the description meanwhile."
+            raise Conflict(fault, {"description": current.description})
+        update_experiment(user=user, experiment=current, **changes)
+
+
+def lock_experiment(experiment: Experiment) -> Experiment:
+    """The experiment as it is now, its row locked until the transaction ends."""
+    found = Experiment.objects.select_for_update().filter(pk=experiment.pk).first()
+    if found is None:
+        raise Gone("This experiment has been purged.")
+    return found
+
+
+def tag_experiment(*, experiment: Experiment, name: str, text: str) -> None:
+    """Set one of its tags, over what it was; Invalid when there are too many."""
+    labels = checked_tags({name: text})
+    with transaction.atomic():
+        current = lock_experiment(experiment)
+        current.tags |= labels
+        if len(current.tags) > MAX_EXPERIMENT_TAGS:
+            raise Invalid(f"An experiment has at most {MAX_EXPERIMENT_TAGS} tags.")
+        current.save(update_fields=["tags", "updated_at"])
+    log.info("experiment_tagged", experiment=str(experiment.pk), tag=name)
+
+
+def untag_experiment(*, experiment: Experiment, name: str) -> None:
+    """Take one of its tags away; one that is gone already is no fault."""
+    with transaction.atomic():
+        current = lock_experiment(experiment)
+        current.tags.pop(name, None)
+        current.save(update_fields=["tags", "updated_at"])
+    log.info("experiment_untagged", experiment=str(experiment.pk), tag=name)
 
 
 def trash_experiment(*, user: User, experiment: Experiment) -> None:
@@ -257,47 +290,3 @@ def bump_all(runs: Sequence[Run], **changes: object) -> None:
     """The same changes to locked runs, each under its next revision."""
     ids = [run.pk for run in runs]
     Run.objects.filter(pk__in=ids).update(revision=F("revision") + 1, **changes)
-
-
-# --- For good ----------------------------------------------------------------------------------
-
-
-def purge_runs(*, ids: Sequence[uuid.UUID]) -> int:
-    """Delete runs for good, a few at a time and a table at a time, so that no lock is long
-    and no row passes through Python; how many there were."""
-    purged = 0
-    for start in range(0, len(ids), RUNS_PURGED_AT_ONCE):
-        some = list(ids[start : start + RUNS_PURGED_AT_ONCE])
-        with transaction.atomic():
-            list(Run.objects.select_for_update().filter(pk__in=some).values_list("pk"))
-            Run.objects.filter(parent__in=some).update(parent=None)
-            for model, path in (
-                (Chunk, "metric__run"),
-                (Tail, "metric__run"),
-                (Metric, "run"),
-                (Param, "run"),
-                (Tag, "run"),
-                (Writer, "run"),
-                (Environment, "run"),
-            ):
-                rows = model.objects.filter(**{f"{path}__in": some})
-                rows._raw_delete(rows.db)
-            gone = Run.objects.filter(pk__in=some)
-            purged += gone._raw_delete(gone.db)
-        log.info("runs_purged", runs=[str(pk) for pk in some])
-    return purged
-
-
-def purge_experiment(*, experiment: Experiment) -> int:
-    """Delete an experiment and its runs for good; how many runs there were."""
-    purged = 0
-    runs = Run.objects.filter(experiment=experiment).order_by("pk").values_list("pk", flat=True)
-    while some := list(runs[: RUNS_PURGED_AT_ONCE * 10]):
-        purged += purge_runs(ids=some)
-    with transaction.atomic():
-        SavedView.objects.filter(experiment=experiment).delete()
-        Collaborator.objects.filter(experiment=experiment).delete()
-        experiment_id = experiment.pk
-        experiment.delete()
-    log.info("experiment_purged", experiment=str(experiment_id), runs=purged)
-    return purged

@@ -2,7 +2,18 @@
 
 from django.urls import path
 
-from experiments.views import columns, compare, experiments, live, picked, prose, run_edits, runs
+from experiments.views import (
+    columns,
+    compare,
+    experiments,
+    live,
+    picked,
+    prose,
+    run_edits,
+    runs,
+    settings,
+    trash,
+)
 
 # /
 urlpatterns = [path("", experiments.experiment_list, name="experiment-list")]
@@ -27,6 +38,28 @@ urlpatterns += [
         "trash": picked.runs_trash,
         "restore": picked.runs_restore,
     }.items()
+]
+
+# /experiments/<id>/: what its owner and editors settle
+urlpatterns += [
+    path(
+        "experiments/<uuid:pk>/settings/", settings.experiment_settings, name="experiment-settings"
+    ),
+    path("experiments/<uuid:pk>/tags/", settings.experiment_tags, name="experiment-tags"),
+    path("experiments/<uuid:pk>/people/", settings.experiment_people, name="experiment-people"),
+    path(
+        "experiments/<uuid:pk>/people/remove/",
+        settings.experiment_person_remove,
+        name="experiment-person-remove",
+    ),
+    path("experiments/<uuid:pk>/trash/", settings.experiment_trash, name="experiment-trash"),
+    path("experiments/<uuid:pk>/restore/", trash.experiment_restore, name="experiment-restore"),
+]
+
+# /trash/
+urlpatterns += [
+    path("trash/", trash.trash, name="trash"),
+    path("trash/purge/", trash.trash_purge, name="trash-purge"),
 ]
 
 # /runs/

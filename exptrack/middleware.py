@@ -12,8 +12,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import resolve_url
 from django.utils.cache import add_never_cache_headers
 from django.utils.http import urlencode
+from django.views.defaults import page_not_found
 
 from experiments.api.errors import error_response
+from experiments.refusals import Gone
 
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
 
@@ -68,9 +70,23 @@ class ApiEdgeMiddleware:
         return response
 
 
+class PurgedMeanwhileMiddleware:
+    """What was purged while a request was on its way is not there any more, and no fault."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        return page_not_found(request, error) if isinstance(error, Gone) else None
+
+
 class SignedOutFragmentMiddleware:
-    """An htmx request that would be sent to sign-in gets the whole page sent there instead:
-    a login form must never land inside a table."""
+    """An htmx request that would be sent to sign-in gets the whole page sent there instead: a
+    login form must never land inside a table. One that carries what somebody typed gets a 401,
+    so that the page stays and offers sign-in beside it."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -83,6 +99,8 @@ class SignedOutFragmentMiddleware:
             and response.status_code == 302
             and response.headers["Location"].split("?")[0] == target
         ):
+            if request.method not in ("GET", "HEAD"):
+                return HttpResponse("You are signed out.", "text/plain", status=401)
             page = request.htmx.current_url_abs_path or "/"
             redirect = HttpResponse(status=204)
             redirect["HX-Redirect"] = f"{target}?{urlencode({'next': page})}"

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseServerError
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseForbidden,
+    HttpResponseServerError,
+)
 from django.shortcuts import redirect, render, resolve_url
 from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
@@ -49,6 +54,14 @@ def go_to(request: HttpRequest, to: str, *args: object) -> HttpResponse:
 def offer_undo(request: HttpRequest, text: str, url: str) -> None:
     """Say what was done, with a button that posts to `url` to undo it."""
     messages.success(request, text, extra_tags=url)
+
+
+def form_expired(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """The answer to a form without its token. The header tells a page that it may fetch a new
+    one and send the form again."""
+    response = HttpResponseForbidden(render_to_string("403_csrf.html"))
+    response["X-Form-Expired"] = "true"
+    return response
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -177,6 +177,7 @@ MIDDLEWARE = [
     "exptrack.middleware.SignedOutFragmentMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "exptrack.middleware.PrivateResponseMiddleware",
+    "exptrack.middleware.PurgedMeanwhileMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
@@ -252,6 +253,7 @@ AUTH_PASSWORD_VALIDATORS = [
     },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+CSRF_FAILURE_VIEW = "exptrack.pages.form_expired"
 LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "experiment-list"
 LOGOUT_REDIRECT_URL = "sign-in"

@@ -7,8 +7,11 @@ from urllib.parse import urlsplit
 import structlog
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import LoginView, LogoutView
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.middleware.csrf import get_token
+from django.shortcuts import render
 from django.utils.decorators import method_decorator
+from django.views.decorators.http import require_safe
 
 from accounts.forms import SignInForm
 
@@ -39,3 +42,16 @@ class SignIn(LoginView):
 @method_decorator(login_not_required, name="dispatch")
 class SignOut(LogoutView):
     """Sign out, also of a session that has already ended."""
+
+
+@require_safe
+def signed_in_again(request: HttpRequest) -> HttpResponse:
+    """Where signing in leads from a page that was left open: back to that page."""
+    return render(request, "accounts/signed_in_again.html")
+
+
+@require_safe
+def form_token(request: HttpRequest) -> JsonResponse:
+    """What the forms of a page need that was open while its reader signed in anew. Nobody else's
+    site can read it."""
+    return JsonResponse({"token": get_token(request), "user": request.user.username})

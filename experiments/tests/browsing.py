@@ -10,7 +10,7 @@ from django.test import Client
 from playwright.sync_api import Locator, Page
 
 # Answers that a test brings about itself.
-EXPECTED = re.compile(r"status of (422|503)|net::ERR_FAILED")
+EXPECTED = re.compile(r"(status of|Status Error Code) (401|403|422|503)|net::ERR_FAILED")
 
 
 def enter(page: Page, url: str, user) -> None:

@@ -8,7 +8,7 @@ import pytest
 import time_machine
 
 from accounts.models import User
-from experiments import curating, recording
+from experiments import curating, purging, recording
 from experiments.models import Collaborator, Experiment, Run
 
 RUNS = "/api/v1/runs/"
@@ -287,7 +287,7 @@ def test_a_trashed_experiment_takes_no_new_runs_by_id_and_frees_its_name(script,
 
 
 def test_a_purged_run_is_not_there(script, run):
-    curating.purge_runs(ids=[run.pk])
+    purging.purge_runs(ids=[run.pk])
     for room, body in {"log": {"metrics": {"x": 1}}, "heartbeat": {}, "stop": {}}.items():
         assert script.post(f"{RUNS}{run.pk}/{room}/", body).status_code == 404
     assert script.get(f"{RUNS}{run.pk}/").status_code == 404

@@ -81,6 +81,7 @@ def experiment_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         "token_url": f"{reverse('account')}?experiment={experiment.pk}",
     }
     if not wants_fragment(request):
+        context["may_edit"] = access.edits_experiment(request.user, experiment)
         context["counts"] = outcomes.counts_by_status([experiment])[experiment.pk]
     return list_page(request, "experiments/experiment_detail.html", context, fragment="runs")
 

@@ -6,18 +6,30 @@ from collections.abc import Callable
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.http import QueryDict
+from django.urls import reverse_lazy
 
+from accounts.models import User
 from experiments.curating import version_of
+from experiments.models import Collaborator, Experiment
 from experiments.refusals import Refused
 from experiments.values import (
     LONG_TEXT,
+    MAX_DESCRIPTION,
+    MAX_EXPERIMENT_TAG,
     NAME_LENGTH,
     SHORT_TEXT,
     InvalidValue,
+    experiment_title,
     field_name,
     title,
 )
 
+MARKDOWN_HELP = "Markdown: # heading, **bold**, `code`, - list, [link](https://…)."
+VISIBILITIES = [
+    ("internal", "Internal: everybody who signs in here sees it, members add runs"),
+    ("private", "Private: only its owner, the people below and admins see it"),
+]
 PLAIN_TEXT = {"autocomplete": "off", "spellcheck": "false"}
 
 
@@ -69,7 +81,7 @@ class NotesForm(forms.Form):
         required=False,
         strip=False,
         max_length=LONG_TEXT,
-        help_text="Markdown: # heading, **bold**, `code`, - list, [link](https://…).",
+        help_text=MARKDOWN_HELP,
         widget=forms.Textarea(attrs={"rows": 12, "autofocus": True}),
     )
     seen = forms.CharField(widget=forms.HiddenInput)
@@ -78,6 +90,79 @@ class NotesForm(forms.Form):
     def showing(cls, notes: str) -> NotesForm:
         """The form as one begins with it."""
         return cls(initial={"notes": notes, "seen": version_of(notes)})
+
+
+class ExperimentNameForm(forms.Form):
+    """What an experiment is called."""
+
+    name = forms.CharField(
+        max_length=NAME_LENGTH,
+        validators=[by_rule(experiment_title)],
+        widget=forms.TextInput(attrs=PLAIN_TEXT),
+    )
+
+
+class ExperimentForm(ExperimentNameForm):
+    """What an experiment is, with the version of the description it is to replace."""
+
+    description = UnixLinesField(
+        required=False,
+        strip=False,
+        max_length=MAX_DESCRIPTION,
+        help_text=MARKDOWN_HELP,
+        widget=forms.Textarea(attrs={"rows": 8}),
+    )
+    status = forms.ChoiceField(
+        choices=Experiment.Status,
+        help_text="Completed and archived are said beside its name; runs can still be logged.",
+    )
+    visibility = forms.ChoiceField(
+        choices=VISIBILITIES, widget=forms.RadioSelect(attrs={"class": "options"})
+    )
+    seen = forms.CharField(widget=forms.HiddenInput)
+
+    @classmethod
+    def showing(cls, experiment: Experiment, sent: QueryDict | None = None) -> ExperimentForm:
+        """The form as one begins with it, or as it was `sent`."""
+        initial = {name: getattr(experiment, name) for name in cls.base_fields if name != "seen"}
+        return cls(sent, initial={**initial, "seen": version_of(experiment.description)})
+
+    def changes(self) -> dict[str, str]:
+        """What was changed, by field."""
+        return {name: self.cleaned_data[name] for name in self.changed_data if name != "seen"}
+
+
+class CollaboratorForm(forms.Form):
+    """Whom to let in, and as what."""
+
+    user = forms.CharField(
+        label="User name",
+        max_length=150,
+        widget=forms.TextInput(
+            attrs={
+                **PLAIN_TEXT,
+                "list": "people-names",
+                "hx-get": reverse_lazy("people"),
+                "hx-target": "#people-names",
+                "hx-trigger": "input changed delay:150ms",
+            }
+        ),
+    )
+    role = forms.ChoiceField(choices=Collaborator.Role)
+
+    def __init__(self, experiment: Experiment, *args: object) -> None:
+        super().__init__(*args)
+        self.experiment = experiment
+
+    def clean_user(self) -> User:
+        """The person of this name."""
+        username = User.normalize_username(self.cleaned_data["user"])
+        user = User.objects.filter(username=username, is_active=True).first()
+        if user is None:
+            raise ValidationError("There is no such user. User names mind capital letters.")
+        if user.pk == self.experiment.owner_id:
+            raise ValidationError("The owner is in already.")
+        return user
 
 
 class TagForm(forms.Form):
@@ -91,6 +176,17 @@ class TagForm(forms.Form):
     text = forms.CharField(
         required=False,
         max_length=SHORT_TEXT,
+        label="Value",
+        widget=forms.TextInput(attrs=PLAIN_TEXT),
+    )
+
+
+class ExperimentTagForm(TagForm):
+    """The same for an experiment, whose tags every list shows."""
+
+    text = forms.CharField(
+        required=False,
+        max_length=MAX_EXPERIMENT_TAG,
         label="Value",
         widget=forms.TextInput(attrs=PLAIN_TEXT),
     )

@@ -23,7 +23,7 @@ INNER = tuple(
     f"experiments.{name}"
     for name in (
         *("models", "querysets", "recording", "storing", "compare_and_swap", "curating"),
-        *("reading", "tables"),
+        *("purging", "reading", "tables"),
     )
 )
 
