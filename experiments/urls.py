@@ -11,6 +11,7 @@ from experiments.views import (
     prose,
     run_edits,
     runs,
+    saved_views,
     settings,
     trash,
 )
@@ -26,6 +27,18 @@ urlpatterns += [
         "experiments/<uuid:pk>/runs.csv",
         experiments.experiment_runs_csv,
         name="experiment-runs-csv",
+    ),
+    path("experiments/<uuid:pk>/views/new/", saved_views.view_create, name="view-create"),
+    path("experiments/<uuid:pk>/views/<uuid:view_id>/", saved_views.view_edit, name="view-edit"),
+    path(
+        "experiments/<uuid:pk>/views/<uuid:view_id>/update/",
+        saved_views.view_update,
+        name="view-update",
+    ),
+    path(
+        "experiments/<uuid:pk>/views/<uuid:view_id>/delete/",
+        saved_views.view_delete,
+        name="view-delete",
     ),
 ]
 urlpatterns += [

@@ -1,4 +1,4 @@
-"""Choosing columns in a real browser."""
+"""Choosing columns, and keeping views, in a real browser."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from experiments.models import Experiment
+from experiments.models import Experiment, SavedView
 from experiments.tests.browsing import enter, rows
 from experiments.tests.crowds import crowd
 
@@ -111,3 +111,52 @@ def test_without_a_script_it_is_a_plain_form(browser, gunicorn_server, alice, ex
     page.get_by_role("button", name="Show these columns").click()
     expect_heads(page, "Name", "Owner", "lr", "val/accuracy (mean)")
     expect(rows(page)).to_have_count(60)
+
+
+def test_one_filters_sorts_chooses_columns_and_keeps_it_as_a_view(visit, experiment):
+    page = visit("experiment-detail", experiment.pk)
+    page.get_by_label("Status").select_option("finished")
+    expect(page).to_have_url(re.compile(r"\?status=finished$"))
+    page.get_by_role("columnheader", name="val/loss").get_by_role("link").click()
+    expect(page).to_have_url(re.compile(r"\?status=finished&ordering=metrics\.val"))
+    page.get_by_role("link", name="Columns").click()
+    chooser = page.get_by_role("dialog", name="Columns")
+    chooser.get_by_label("seed", exact=True).uncheck()
+    chooser.get_by_label("Started", exact=True).uncheck()
+    show(page, chooser)
+    expect(page.get_by_role("columnheader", name="seed")).to_have_count(0)
+    menu = page.locator("[popovertarget=views]")
+    menu.click()
+    page.get_by_label("Save this as a view").fill("Best finished")
+    page.get_by_role("button", name="Save view").click()
+    expect(page.get_by_text("The view “Best finished” is saved.")).to_be_visible()
+    expect(menu).to_have_text("Best finished")
+    page.get_by_label("Status").select_option("failed")
+    expect(menu).to_have_text("Best finished, changed")
+    menu.click()
+    page.get_by_role("link", name="All runs").click()
+    expect(page.get_by_role("columnheader", name="seed")).to_have_count(1)
+    expect(menu).to_have_text("All runs")
+    menu.click()
+    page.get_by_role("link", name="Best finished", exact=True).click()
+    expect(page.get_by_label("Status")).to_have_value("finished")
+    expect(page.get_by_role("columnheader", name="seed")).to_have_count(0)
+
+
+def test_what_a_script_changed_in_the_address_is_kept_too(visit, experiment):
+    page = visit("experiment-detail", experiment.pk, query="?status=finished")
+    page.evaluate("history.replaceState(null, '', '?status=finished&smoothing=0.6')")
+    page.locator("[popovertarget=views]").click()
+    page.get_by_label("Save this as a view").fill("Smooth")
+    page.get_by_role("button", name="Save view").click()
+    expect(page).to_have_url(re.compile(r"\?status=finished&smoothing=0.6&saved="))
+
+
+def test_the_menu_of_views_is_faultless(visit, alice, experiment, faultless):
+    for name in ("mine", "n" * 200):
+        SavedView.objects.create(experiment=experiment, owner=alice, name=name, shared=True)
+    page = visit("experiment-detail", experiment.pk)
+    page.locator("[popovertarget=views]").click()
+    faultless()
+    visit("view-edit", experiment.pk, SavedView.objects.first().pk)
+    faultless()

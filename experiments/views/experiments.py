@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
@@ -19,6 +20,7 @@ from experiments.querysets import STATUSES
 from experiments.templatetags.runs import looked_at
 from experiments.values import InvalidValue
 from experiments.views.lists import list_page
+from experiments.views.saved_views import default_url, views_context
 from exptrack.pages import wants_fragment
 
 EXPERIMENTS_PER_PAGE = 50
@@ -70,6 +72,8 @@ def experiment_ordering(text: str) -> str:
 def experiment_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """One experiment and the table of its runs."""
     experiment = access.readable_experiment(request.user, pk)
+    if not request.GET and not wants_fragment(request) and (url := default_url(experiment)):
+        return redirect(url)
     asked = Asked.by(request)
     asked.query.pop("find", None)  # belongs to the form that chooses columns
     context = {"experiment": experiment, "asked": asked} | runs_context(asked, experiment)
@@ -77,6 +81,7 @@ def experiment_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     context |= {
         "owners": sorted(owners),
         "statuses": STATUSES,
+        **views_context(request.user, experiment, asked),
         "quick_filters": quick_filters(asked, request.user.username),
         "token_url": f"{reverse('account')}?experiment={experiment.pk}",
     }
