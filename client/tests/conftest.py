@@ -50,6 +50,15 @@ class Tracker:
         return self._script.get("/api/v1/runs/").json()["results"]
 
 
+@pytest.fixture(autouse=True)
+def spool(tmp_path, monkeypatch) -> Path:
+    """The folder of this test's spools; nothing of the developer's own is read or written."""
+    folder = tmp_path / "spool"
+    monkeypatch.setenv("EXPTRACK_SPOOL", str(folder))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return folder
+
+
 @pytest.fixture
 def tracker(gunicorn_server, alice, api, monkeypatch) -> Iterator[Tracker]:
     """The server the SDK's environment points to; runs left open by a test are ended."""

@@ -27,6 +27,7 @@ class Wire:
         self.faults: deque = deque()
         self.to = "log/"
         self.retry_after: str | None = None
+        self.most_bytes: int | None = None  # of a body; larger ones are a 413
         self.plain_body = False  # answer faults in HTML, as a proxy does
         self._upstream = urlsplit(upstream)
         wire = self
@@ -60,6 +61,8 @@ class Wire:
         self.requests.append((handler.path, dict(handler.headers), body))
         due = handler.path.endswith(self.to) and self.faults
         fault = self.faults.popleft() if due else None
+        if self.most_bytes is not None and len(body) > self.most_bytes:
+            fault = 413
         if isinstance(fault, int):
             return self.answer(handler, fault, self.fault_body(fault))
         if fault == "lose request":

@@ -14,12 +14,10 @@ def taken(waiting):
     return list(iter(waiting.take, None))
 
 
-def test_what_is_set_meanwhile_is_newer_than_what_comes_back():
+def test_a_tag_set_again_meanwhile_is_sent_once():
     waiting = Changes()
     waiting.add("tags", {"stage": "warm-up", "host": "a"})
-    kind, values = waiting.take()
     waiting.add("tags", {"stage": "main"})
-    waiting.put_back(kind, values)
 
     assert taken(waiting) == [("tags", {"stage": "main", "host": "a"})]
 
@@ -41,9 +39,3 @@ def test_many_or_long_values_are_several_requests(monkeypatch):
     monkeypatch.setattr(changes, "BYTES_A_REQUEST", 100)
     waiting.add("params", {"a": "x" * 60, "b": "x" * 60, "c": "x" * 500, "d": 1})
     assert [list(values) for _, values in taken(waiting)] == [["a"], ["b"], ["c"], ["d"]]
-
-
-def test_what_is_sent_apart_goes_one_by_one():
-    waiting = Changes()
-    waiting.send_apart("params", {"a": 1, "b": 2})
-    assert taken(waiting) == [("params", {"a": 1}), ("params", {"b": 2})]

@@ -333,3 +333,35 @@ def test_what_the_server_refuses_of_a_new_run_does_not_cost_the_run(tracker, cap
 
     assert tracker.points(run.id, "loss") == [(0, 1.0)]
     assert "recorded without name, parent, environment" in capfd.readouterr().err
+
+
+def test_a_stop_request_can_raise_and_ends_the_run_as_killed(tracker, api, alice, monkeypatch):
+    monkeypatch.setattr("exptrack_client.sender.BEAT_EVERY", 0.1)
+
+    def train():
+        with exptrack.init("digits", raise_on_stop=True) as run:
+            api(alice).post(f"/api/v1/runs/{run.id}/stop/")
+            for _ in range(1000):
+                exptrack.log({"loss": 1.0})
+                time.sleep(0.01)
+
+    with pytest.raises(exptrack.StopRequested, match="asked for run"):
+        train()
+
+    (stored,) = tracker.runs()
+    assert stored["status"] == "killed"
+    assert tracker.summaries(stored["id"])["loss"]["count"] < 1000
+
+
+def test_what_is_logged_when_a_run_is_stopped_and_after_is_kept(tracker, api, alice, monkeypatch):
+    monkeypatch.setattr("exptrack_client.sender.BEAT_EVERY", 0.1)
+    with exptrack.init("digits", raise_on_stop=True) as run:
+        api(alice).post(f"/api/v1/runs/{run.id}/stop/")
+        deadline = time.monotonic() + 10
+        while not run.stop_requested and time.monotonic() < deadline:
+            time.sleep(0.02)
+        with pytest.raises(exptrack.StopRequested):
+            run.log({"loss": 1.0})
+        run.log({"loss": 2.0})
+
+    assert tracker.points(run.id, "loss") == [(0, 1.0), (1, 2.0)]

@@ -6,8 +6,8 @@
         for step in range(1000):
             run.log({"loss": 1 / (step + 1)}, step=step)
 
-EXPTRACK_URL and EXPTRACK_TOKEN say where to. `log` takes microseconds, never waits for the
-network and never raises for it.
+EXPTRACK_URL and EXPTRACK_TOKEN say where to, or `exptrack login` did. `log` takes microseconds,
+never waits for network or disk and never raises for them.
 """
 
 from __future__ import annotations
@@ -17,11 +17,21 @@ from datetime import datetime
 
 from exptrack_client import lifecycle
 from exptrack_client.notices import Notices
-from exptrack_client.run import Run
+from exptrack_client.run import Run, StopRequested
 from exptrack_client.start import init
 from exptrack_client.version import VERSION as __version__
 
-__all__ = ["Run", "__version__", "current_run", "finish", "init", "log", "params", "tags"]
+__all__ = [
+    "Run",
+    "StopRequested",
+    "__version__",
+    "current_run",
+    "finish",
+    "init",
+    "log",
+    "params",
+    "tags",
+]
 
 _notices = Notices()
 

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import json
 import threading
-from collections import deque
 
 NAMES_A_REQUEST = 500
 BYTES_A_REQUEST = 1024 * 1024
 
 
 class Changes:
-    """Params and tags that wait to be sent. A tag set again meanwhile is sent once."""
+    """Params and tags that wait to be recorded. A tag set again meanwhile is sent once."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, dict[str, object]] = {"params": {}, "tags": {}}
-        self._alone: deque[tuple[str, dict[str, object]]] = deque()
         self._lock = threading.RLock()
 
     def __len__(self) -> int:
         with self._lock:
-            return sum(map(len, self._waiting.values())) + len(self._alone)
+            return sum(map(len, self._waiting.values()))
 
     def add(self, kind: str, values: dict[str, object]) -> None:
         """Queue values; `kind` is "params" or "tags"."""
@@ -30,22 +28,10 @@ class Changes:
     def take(self) -> tuple[str, dict[str, object]] | None:
         """The next request's kind and values, no longer queued; None when there is none."""
         with self._lock:
-            if self._alone:
-                return self._alone.popleft()
             for kind, waiting in self._waiting.items():
                 if waiting:
                     return kind, self._some(waiting)
         return None
-
-    def put_back(self, kind: str, values: dict[str, object]) -> None:
-        """Queue values that could not be sent; what was set meanwhile is newer and stays."""
-        with self._lock:
-            self._waiting[kind] = {**values, **self._waiting[kind]}
-
-    def send_apart(self, kind: str, values: dict[str, object]) -> None:
-        """Queue each value as a request of its own: one of them is refused, the others not."""
-        with self._lock:
-            self._alone.extend((kind, {name: value}) for name, value in values.items())
 
     @staticmethod
     def _some(waiting: dict[str, object]) -> dict[str, object]:

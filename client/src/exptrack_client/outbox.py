@@ -1,126 +1,256 @@
-"""Batches of one writer on their way to the server: numbered, in order, each applied once.
+"""From memory to the spool: one background thread a run that writes down what was logged.
 
-A writer numbers its batches 1, 2, 3 … The server applies `last + 1`, answers a repeat as a
-duplicate and refuses a gap, so the same bytes may be sent until an answer comes.
+The sender takes from the spool and never from memory, unless there is no room on the disk: then
+one request at a time is held in memory, under the name of a writer of its own.
 """
 
 from __future__ import annotations
 
-import uuid
-from collections import deque
-from collections.abc import Sequence
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+from typing import NamedTuple
 
-from exptrack_client.points import PointQueue, Row, metrics_json
-from exptrack_client.transport import packed, unpacked
+from exptrack_client.changes import Changes
+from exptrack_client.folder import usable_folder
+from exptrack_client.ids import uuid7
+from exptrack_client.notices import Notices
+from exptrack_client.points import PointQueue, metrics_json
+from exptrack_client.records import END, LOG, Record
+from exptrack_client.spool import Spool, log_body
+from exptrack_client.transport import reason
 
 BATCH_POINTS = 10_000
-# Confirmed batches kept in case the server goes back behind them (a restored or lost database).
-HISTORY_BYTES = 4 * 1024 * 1024
-METRICS = ',"metrics":'
+# A request a second at most, while points trickle in; the first after a pause goes at once.
+RECORD_EVERY = 1.0
+LOOK_EVERY = 0.1
+SYNC_EVERY = 5.0
+TRY_DISK_EVERY = 5.0
 
 
-class Batch:
-    """One request's worth of points. `rows` are kept while the batch may have to be split."""
+class Piece(NamedTuple):
+    """One record to be: its kind, a body without writer and number, and how many points."""
 
-    __slots__ = ("body", "points", "rows", "seq")
-
-    def __init__(self, seq: int, body: bytes, points: int, rows: Sequence[Row]) -> None:
-        self.seq = seq
-        self.body = body
-        self.points = points
-        self.rows = rows
+    kind: bytes
+    rest: str
+    points: int
 
 
 class Outbox:
-    """Takes rows from a queue and holds them as batches until the server confirmed them."""
+    """Takes what is queued, puts it into a spool, and hands it out until it is confirmed."""
 
-    def __init__(self, queue: PointQueue) -> None:
+    def __init__(
+        self,
+        *,
+        run_id: str,
+        url: str,
+        queue: PointQueue,
+        changes: Changes,
+        opening: Callable[[], dict] | None,
+    ) -> None:
+        """`opening` makes the body that creates the run; None when another process did."""
         self.delivered = 0  # points confirmed
         self.refused = 0  # points the server will not take
-        self.writer = str(uuid.uuid4())
+        self.opening: dict = {}
+        self.is_ready = threading.Event()  # `opening` is known
+        self.is_sealed = threading.Event()  # everything up to the end is written, or cannot be
+        self.news = threading.Event()  # there is something to send
+        self.most_points = BATCH_POINTS
+        self.spool: Spool | None = None
+        self.fault = ""  # why nothing can be written down; "" when it can
+        self._run_id = run_id
+        self._url = url
         self._queue = queue
-        self._confirmed_seq = 0
-        self._most_points = BATCH_POINTS
-        self._unconfirmed: deque[Batch] = deque()
-        self._history: deque[Batch] = deque()
-        self._history_bytes = 0
+        self._changes = changes
+        self._make_opening = opening
+        self._ending: dict | None = None
+        self._is_end_cut = False
+        self._held: Record | None = None
+        self._held_piece: Piece | None = None
+        self._is_held_seen = False  # it may have been sent: only its own name is safe for it
+        self._memory_writer, self._memory_seq = "", 0
+        self._recorded_at = self._synced_at = self._tried_at = 0.0
+        self._notices = Notices()
+        self._lock = threading.RLock()
+        self._thread = threading.Thread(target=self._work, name="exptrack-spool", daemon=True)
 
-    def next_batch(self, everything: bool) -> Batch | None:
-        """The batch to send now: the one not confirmed yet, or a new one once enough points
-        wait, or as soon as any does when `everything` is to go."""
-        if not self._unconfirmed:
-            if self._queue.waiting < (1 if everything else self._most_points):
-                return None
-            rows = self._queue.take(self._most_points)
-            points = sum(row[0].count for row in rows)
-            self._add(f"{metrics_json(rows)}}}", points, rows)
-        return self._unconfirmed[0]
+    def start(self) -> None:
+        self._thread.start()
 
-    def confirm(self) -> None:
-        """The first batch is stored for good."""
-        batch = self._unconfirmed.popleft()
-        batch.rows = ()
-        self._confirmed_seq = batch.seq
-        self.delivered += batch.points
-        self._history.append(batch)
-        self._history_bytes += len(batch.body)
-        while self._history_bytes > HISTORY_BYTES:
-            self._history_bytes -= len(self._history.popleft().body)
+    def finish(self, ending: dict) -> None:
+        """Write down everything, then this end; {} when the run goes on elsewhere."""
+        self._ending = ending
+        self._queue.wake.set()
 
-    def refuse(self) -> Batch:
-        """The first batch will never be taken; it is returned and given up, its number free."""
-        batch = self._unconfirmed.popleft()
-        self.refused += batch.points
-        self._renumber()
-        return batch
+    @property
+    def in_spool(self) -> int:
+        """Points that wait in the file, where the end of this process does not touch them."""
+        return self.spool.points if self.spool else 0
 
-    def split(self) -> bool:
-        """Go on with smaller batches, since the first one is too large; False when it cannot be
-        made smaller."""
-        batch = self._unconfirmed[0]
-        if len(batch.rows) < 2:
+    # --- The sender's side --------------------------------------------------------------------
+
+    def next(self, everything: bool) -> Record | None:
+        """The record to send now. What was never written down is taken from memory, if enough
+        waits or `everything` is to go."""
+        with self._lock:
+            record = self.spool.first() if self.spool else None
+            if record is not None:
+                return record
+            if self._held is None and self._is_stuck:
+                piece = self._cut(everything)
+                if piece is not None:
+                    self._hold(piece)
+            self._is_held_seen = self._held is not None
+            return self._held
+
+    def confirm(self, record: Record, points: int) -> None:
+        """The record `next` gave is dealt with; so many of its points are stored."""
+        self.delivered += points
+        with self._lock:
+            if record is self._held:
+                self._held = self._held_piece = None
+            else:
+                self.spool.confirm(record)
+
+    def go_to(self, seq: int) -> int:
+        """Go on with the record of this number, or the next there is; returns its number."""
+        if self._held is not None or self.spool is None:
+            return self._held.seq if self._held else seq
+        before = self.spool.points
+        found = self.spool.go_to(seq)
+        self.delivered -= self.spool.points - before
+        return found
+
+    # --- The thread ---------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        self._begin()
+        while not self.is_sealed.is_set():
+            ending = self._ending
+            try:
+                self.gather(everything=ending is not None)
+            except Exception as defect:  # a defect of ours must not end recording in silence
+                self._give_up(defect)
+            self._sync(now=ending is not None)
+            if ending is not None:
+                self.is_sealed.set()
+                self.news.set()
+            else:
+                self._queue.wake.wait(LOOK_EVERY)
+                self._queue.wake.clear()
+
+    def _begin(self) -> None:
+        """Find out where this runs, and begin the file."""
+        try:
+            self.opening = self._make_opening() if self._make_opening else {}
+            with self._lock:
+                self._create()
+        except Exception as defect:
+            self._give_up(defect)
+        self.is_ready.set()
+
+    def _create(self) -> None:
+        self.spool = Spool.create(
+            usable_folder(), run_id=self._run_id, url=self._url, opening=self.opening
+        )
+
+    def _sync(self, now: bool) -> None:
+        """Now and then have the disk hold what was written, against a loss of power."""
+        is_due = monotonic() - self._synced_at > SYNC_EVERY
+        if self.spool is not None and (now or is_due):
+            self._synced_at = monotonic()
+            self.spool.sync()
+
+    def gather(self, everything: bool) -> None:
+        """Write down what waits: full batches, and the rest when it is due."""
+        with self._lock:
+            if self._is_stuck and not self._try_again():
+                return
+            while (piece := self._cut(everything)) is not None:
+                try:
+                    self.spool.append(*piece)
+                except OSError as error:
+                    self._hold(piece)
+                    self._give_up(error)
+                    return
+                self._recover()
+                self.news.set()
+
+    def _cut(self, everything: bool) -> Piece | None:
+        """The next piece of what waits in memory; None when nothing is due."""
+        if (change := self._changes.take()) is not None:
+            kind, values = change
+            return Piece(LOG, f'"{kind}":{json.dumps(values)}', 0)
+        due = everything or monotonic() - self._recorded_at >= RECORD_EVERY
+        if self._queue.waiting >= (1 if due else self.most_points):
+            self._recorded_at = monotonic()
+            rows = self._queue.take(self.most_points)
+            return Piece(LOG, f'"metrics":{metrics_json(rows)}', sum(row[0].count for row in rows))
+        if everything and self._ending and not self._is_end_cut:
+            self._is_end_cut = True
+            return Piece(END, json.dumps(self._ending), 0)
+        return None
+
+    # --- Without room on the disk -------------------------------------------------------------
+
+    @property
+    def _is_stuck(self) -> bool:
+        """Whether nothing can be written down at the moment."""
+        return self.spool is None or bool(self.fault)
+
+    def _hold(self, piece: Piece) -> None:
+        """Keep a piece in memory, to be sent after all that the file holds."""
+        if not self._memory_writer:
+            self._memory_writer = str(uuid7())
+        self._memory_seq += 1
+        writer, seq = self._memory_writer, self._memory_seq
+        kind, rest, points = piece
+        body = log_body(writer, seq, rest) if kind == LOG else rest.encode()
+        self._held, self._held_piece = Record(writer, kind, seq, points, body), piece
+        self._is_held_seen = False
+        self.news.set()
+
+    def _give_up(self, error: BaseException) -> None:
+        """Go on in memory; said once, since it comes back by itself."""
+        self.fault = reason(error)
+        self._tried_at = monotonic()
+        self._notices.once(
+            "disk",
+            f"nothing can be written to the spool: {self.fault}. Training goes on; what it logs "
+            "is kept in memory until it is sent.",
+        )
+
+    def _recover(self) -> None:
+        """Something was written."""
+        if self.fault:
+            self.fault = ""
+            self._notices.once("disk", "the spool can be written again.")
+
+    def _try_again(self) -> bool:
+        """Whether to try to write again. What is held goes first; once it may have been sent, it
+        has to arrive before anything newer is written down."""
+        if self._held is not None and self._is_held_seen:
             return False
-        self._unconfirmed.popleft()
-        self._most_points = max(batch.points // 2, 1)
-        self._queue.put_back(batch.rows)
-        self._renumber()
+        if monotonic() - self._tried_at < TRY_DISK_EVERY and self._ending is None:
+            return False
+        self._tried_at = monotonic()
+        try:
+            if self.spool is None:
+                self._create()
+            if self._held_piece is not None:
+                self.spool.append(*self._held_piece)
+        except OSError:
+            return False
+        if self._held is not None:
+            self._held = self._held_piece = None
+            self._memory_seq -= 1  # never seen: its number is free
+            self._recover()
         return True
 
-    def rewind(self, expected: object) -> int:
-        """The server asks for batch `expected`: go back to it and send the same bytes again.
-        Where it is no longer held, go on as another writer with what is; returns how many
-        batches that the server had confirmed neither side has any more."""
-        if not isinstance(expected, int):
-            self.become_another_writer()
-            return 0
-        while self._history and self._history[-1].seq >= expected:
-            batch = self._history.pop()
-            self._history_bytes -= len(batch.body)
-            self.delivered -= batch.points
-            self._unconfirmed.appendleft(batch)
-        self._confirmed_seq = expected - 1
-        missing = self._unconfirmed[0].seq - expected
-        if missing:
-            self.become_another_writer()
-        return max(missing, 0)
 
-    def become_another_writer(self) -> None:
-        """Number what is unconfirmed from 1 on, under a new name."""
-        self.writer = str(uuid.uuid4())
-        self._history.clear()
-        self._history_bytes = 0
-        self._confirmed_seq = 0
-        self._renumber()
-
-    def _renumber(self) -> None:
-        """Give the unconfirmed batches the numbers after the last confirmed one."""
-        waiting, self._unconfirmed = self._unconfirmed, deque()
-        for batch in waiting:
-            metrics = unpacked(batch.body).partition(METRICS)[2]
-            self._add(metrics, batch.points, batch.rows)
-
-    def _add(self, metrics: str, points: int, rows: Sequence[Row]) -> None:
-        """Append a batch; `metrics` is the rest of its body."""
-        seq = self._confirmed_seq + len(self._unconfirmed) + 1
-        body = packed(f'{{"writer":"{self.writer}","seq":{seq}{METRICS}{metrics}')
-        self._unconfirmed.append(Batch(seq, body, points, rows))
+def where(folder_or_file: Path) -> str:
+    """A path as a person would type it."""
+    text, home = str(folder_or_file), str(Path.home())
+    return f"~{text[len(home) :]}" if text.startswith(f"{home}/") else text

@@ -10,7 +10,6 @@ from time import time_ns
 from types import TracebackType
 
 from exptrack_client import lifecycle
-from exptrack_client.changes import Changes
 from exptrack_client.masking import masked_text, masked_value
 from exptrack_client.names import (
     INT64_MAX,
@@ -23,23 +22,23 @@ from exptrack_client.names import (
     shortened,
 )
 from exptrack_client.notices import Notices, say
-from exptrack_client.outbox import BATCH_POINTS
-from exptrack_client.points import PointQueue, Shape
-from exptrack_client.sender import Sender
-from exptrack_client.transport import Transport
+from exptrack_client.points import Shape
+from exptrack_client.recording import Recording
 
-# Points waiting in memory: 2.5 million when a log() call has ten, 340,000 when it has one.
-QUEUE_BYTES = 64 * 1024 * 1024
 # A log() call with more metrics becomes several rows, so that a batch can always be split.
 NAMES_A_ROW = 1_000
 SHAPES_KEPT = 1_000
 # How long finish() waits for a server that takes nothing; while it takes something, it goes on.
-FINISH_PATIENCE = 30.0
+FINISH_PATIENCE = 10.0
 ERROR_LINES = 40
 ERROR_LENGTH = 8_000
 STATUSES = ("finished", "failed", "killed")
 
-ON, DISABLED, FINISHED, FORKED, IMPOSSIBLE = "on", "disabled", "finished", "forked", "impossible"
+ON, DISABLED, FINISHED, FORKED, STOPPING = "on", "disabled", "finished", "forked", "stopping"
+
+
+class StopRequested(Exception):
+    """Someone pressed Stop. Raised by `log` of a run begun with `raise_on_stop`."""
 
 
 class Run:
@@ -53,32 +52,28 @@ class Run:
         run_id: str,
         *,
         url: str = "",
-        make_transport: Callable[[], Transport] | None = None,
-        opening: Callable[[], dict] | None = None,
-        resume: bool = False,
-        state: str = ON,
-        cause: str = "",
+        record: Callable[..., Recording] | None = None,
+        raise_on_stop: bool = False,
     ) -> None:
-        """Use `init`. `state` is ON, DISABLED or IMPOSSIBLE; `cause` tells why the last."""
+        """Use `init`. `record` makes what records it in this process, given `is_joined`, the
+        first step and two callbacks; a run without it is disabled."""
         self.id = run_id
         self.name = ""
         self.url = url  # of its page; "" when it is not recorded
-        self._state = state
+        self._state = DISABLED if record is None else ON
         self._is_on = False  # log() may go straight to the queue
         self._is_ours = True  # this process began it and is to end it
         self._has_reported = False
-        self._cause = cause
-        self._make_transport = make_transport
-        self._opening = opening
-        self._resume = resume
+        self._record = record
+        self._raise_on_stop = raise_on_stop
         self._notices = Notices()
         self._shapes: dict[tuple, Shape] = {}
         self._names: dict[str, NameBook] = {}
         self._first_params: dict[str, object] = {}
-        self._queue = PointQueue(QUEUE_BYTES, BATCH_POINTS)
-        self._changes = Changes()
-        self._sender: Sender | None = None
+        self._recording: Recording | None = None
         self._starting = threading.RLock()
+        if record is not None:
+            self._make_recording(0)
 
     # --- What it is ---------------------------------------------------------------------------
 
@@ -88,18 +83,18 @@ class Run:
     @property
     def pending(self) -> int:
         """Points logged in this process that the server has not confirmed yet."""
-        return self._sender.pending if self._sender else 0
+        return self._recording.pending if self._recording else 0
 
     @property
     def dropped(self) -> int:
-        """Points this process could not keep, for want of memory or because the server refused
+        """Points this process could not keep, for want of room or because the server refused
         them."""
-        return self._queue.dropped + (self._sender.outbox.refused if self._sender else 0)
+        return self._recording.dropped if self._recording else 0
 
     @property
     def stop_requested(self) -> bool:
         """Whether someone asked for this run to stop; known within 15 s."""
-        return self._sender is not None and self._sender.stop_requested
+        return self._recording is not None and self._recording.stop_requested
 
     # --- Logging ------------------------------------------------------------------------------
 
@@ -114,8 +109,11 @@ class Run:
         A value is anything `float()` takes. Without `step` the run's own counter is used, one
         up a call. `time` is a datetime or seconds since the epoch, now by default.
         """
-        if not self._is_on and not self._can_log(metrics):
-            return
+        if not self._is_on:
+            if self._state == STOPPING:
+                self._log_and_stop(metrics, step, time)
+            if not self._can_log(metrics):
+                return
         try:
             shape = self._shapes[tuple(metrics)]
             values = shape.pack(*metrics.values())
@@ -125,7 +123,7 @@ class Run:
         if step is not None and (type(step) is not int or not INT64_MIN <= step <= INT64_MAX):
             step = self._whole(step)
         moment = time_ns() // 1_000_000 if time is None else self._milliseconds(time)
-        if not self._queue.put(shape, values, step, moment):
+        if not self._recording.queue.put(shape, values, step, moment):
             self._say_full()
 
     def params(self, params: Mapping[str, object]) -> None:
@@ -185,95 +183,89 @@ class Run:
         """Take no more points, and have what is there delivered; does not wait."""
         if self._state == FINISHED:
             return
+        if self._state == FORKED:
+            self._recording = None  # this child logged nothing
         self._state, self._is_on = FINISHED, False
-        if self._sender is not None:
+        if self._recording is not None:
             ending = {"status": status, "ended_at": now_text()}
             if error:
                 ending["error"] = masked_text(sendable_text(error))
-            self._sender.finish(ending if self._is_ours else {})
+            self._recording.finish(ending if self._is_ours else {})
 
     def _wait_and_report(self, timeout: float) -> int:
-        """Wait for the sender and say what it could not deliver: how many points."""
+        """Wait until all is delivered and say what could not be: how many points."""
         if self._has_reported:
             return 0
+        missing = 0
         try:
-            if self._sender is not None:
-                self._sender.wait_until_done(timeout)
+            if self._recording is not None:
+                self._recording.wait(timeout)
         finally:  # also when the wait is broken off by Ctrl-C
             lifecycle.forget(self)
             self._has_reported = True
-            missing = self.pending + self.dropped
-            if missing:
-                what = "1 point was" if missing == 1 else f"{missing:,} points were"
-                say(f"run {self.id}: {what} not delivered: {self._why_missing()}")
-            elif self._sender is not None and not self._sender.is_complete:
-                say(f"run {self.id}: not all was delivered: {self._why_missing()}")
+            if self._recording is not None:
+                missing = self._recording.report()
         return missing
-
-    def _why_missing(self) -> str:
-        if self._sender is None:
-            return self._cause
-        if self._sender.outbox.refused and not self.pending:
-            return self._sender.last_refusal
-        full = "there was no memory left for them" if self._queue.dropped else "time was up"
-        return self._sender.trouble or full
 
     # --- Starting, and starting again after a fork --------------------------------------------
 
-    def _start_sender(self) -> None:
-        """Begin to deliver from this process."""
-        with self._starting:
-            if self._sender is not None:
-                return
-            self._sender = Sender(
-                run_id=self.id,
-                transport=self._make_transport(),
-                queue=self._queue,
-                changes=self._changes,
-                opening=self._opening,
-                resume=self._resume,
-                on_open=self._opened,
-            )
-            self._sender.start()
-            self._state, self._is_on = ON, True
-        if not self._is_ours:
-            lifecycle.flush_when_child_exits(self)
+    def _make_recording(self, first_step: int) -> None:
+        self._recording = self._record(
+            is_joined=not self._is_ours,
+            first_step=first_step,
+            on_open=self._opened,
+            on_stop=self._stop,
+        )
+
+    def _begin(self, params: Mapping, tags: Mapping | Iterable[str], patience: float) -> None:
+        """Start to record, and wait a moment for the server's first word."""
+        self.params(params)
+        self.tags(tags)
+        if self._recording is not None:
+            self._is_on = True
+            self._recording.start(patience)
 
     def _opened(self, answer: dict) -> None:
-        """The server has the run; runs in the sender's thread."""
-        self._opening = None
+        """The server has the run; called from the sender's thread."""
         self.name = str(answer.get("name") or self.name)
         self.url = str(answer.get("url") or self.url)
         say(f"run {self.name} is at {self.url}")
 
-    def _begin(self, params: Mapping, tags: Mapping | Iterable[str], patience: float) -> None:
-        """Start to deliver, and wait a moment for the server's first word."""
-        self.params(params)
-        self.tags(tags)
-        if self._state == ON:
-            self._start_sender()
-            self._sender.first_word.wait(patience)
+    def _stop(self) -> None:
+        """A stop was requested; called from the sender's thread."""
+        if self._raise_on_stop and self._state == ON:
+            self._state, self._is_on = STOPPING, False
 
     def _after_fork(self) -> None:
-        """In a forked child: the parent's queue, thread and connection are the parent's. The
-        child gets its own, as a writer of its own, when it first logs something."""
-        if self._state != ON:
+        """In a forked child: what records the run is the parent's. The child gets its own, as a
+        writer of its own, when it first logs something."""
+        if self._state not in (ON, STOPPING):
             return
         self._state, self._is_on, self._is_ours = FORKED, False, False
-        self._sender, self._starting = None, threading.RLock()
-        steps = self._queue.next_step
-        self._queue = PointQueue(QUEUE_BYTES, BATCH_POINTS)
-        self._queue.next_step = steps
-        self._changes = Changes()
+        parents, self._starting = self._recording, threading.RLock()
+        parents.abandon()
+        self._make_recording(parents.queue.next_step)
+
+    def _start_in_child(self) -> None:
+        with self._starting:
+            if self._state != FORKED:
+                return
+            self._recording.start()
+            self._state, self._is_on = ON, True
+        lifecycle.flush_when_child_exits(self)
 
     # --- What log() leaves to others ----------------------------------------------------------
+
+    def _log_and_stop(self, metrics: Mapping, step: object, time: object) -> None:
+        """Raise StopRequested, once; what is logged is kept, also while the run ends."""
+        self._state, self._is_on = ON, True
+        self.log(metrics, step, time)
+        raise StopRequested(f"someone asked for run {self.name or self.id} to stop")
 
     def _can_log(self, values: Mapping) -> bool:
         """Whether values may be queued although the run is not plainly on."""
         if self._state == FORKED:
-            self._start_sender()
-        elif self._state == IMPOSSIBLE:
-            self._queue.dropped += len(values) if isinstance(values, Mapping) else 0
+            self._start_in_child()
         elif self._state == FINISHED:
             self._notices.once("finished", "log() was called after finish(); that is not recorded")
         return self._is_on
@@ -290,12 +282,12 @@ class Run:
         moment = time_ns() // 1_000_000 if time is None else self._milliseconds(time)
         names = list(numbers)
         if step is None and len(names) > NAMES_A_ROW:
-            step = self._queue.next_step
+            step = self._recording.queue.next_step
         for start in range(0, len(names), NAMES_A_ROW):
             some = names[start : start + NAMES_A_ROW]
             shape = Shape(some)
             values = shape.pack(*[numbers[name] for name in some])
-            if not self._queue.put(shape, values, step, moment):
+            if not self._recording.queue.put(shape, values, step, moment):
                 self._say_full()
         is_flat = not any(isinstance(value, Mapping) for value in metrics.values())
         if is_flat and 0 < len(names) == len(metrics) <= NAMES_A_ROW:
@@ -340,18 +332,17 @@ class Run:
         return time_ns() // 1_000_000
 
     def _say_full(self) -> None:
-        if self._sender is None or not self._sender.done.is_set():
-            self._notices.once(
-                "full",
-                "too much waits to be sent, and new points are dropped until there is room. "
-                "finish() will say how many.",
-            )
+        self._notices.once(
+            "full",
+            "too much waits in memory, and new points are dropped until there is room. "
+            "finish() will say how many.",
+        )
 
     # --- Params and tags ----------------------------------------------------------------------
 
     def _send_changes(self, kind: str, values: dict[str, object]) -> None:
-        if values and (self._state == ON or self._can_log({})):
-            self._changes.add(kind, values)
+        if values and (self._state in (ON, STOPPING) or self._can_log({})):
+            self._recording.changes.add(kind, values)
 
     def _checked(self, kind: str, values: object) -> Iterable[tuple[str, object]]:
         """Flattened values under allowed names; says so when it is no mapping."""
@@ -378,7 +369,7 @@ def outcome(error: BaseException | None) -> tuple[str, str]:
         return "finished", ""
     if isinstance(error, SystemExit):
         return ("finished", "") if error.code in (None, 0) else ("failed", f"exit: {error.code}")
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, (KeyboardInterrupt, StopRequested)):
         return "killed", ""
     lines = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     return "failed", "\n".join(lines.splitlines()[-ERROR_LINES:])[-ERROR_LENGTH:]

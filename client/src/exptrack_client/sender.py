@@ -1,48 +1,36 @@
 """Delivery: one background thread a run that sends what was logged and keeps the run alive.
 
-The thread works in rounds: open the run, beat, send params and tags, send points, end the run.
-A request that may succeed later ends the round and is made again after a wait; nothing here
-raises into training.
+The thread works in rounds: open the run, beat, send what the outbox holds, then what earlier runs
+left behind. A request that may succeed later ends the round and is made again after a wait;
+nothing here raises into training.
 """
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable
 from time import monotonic
 
-from exptrack_client.changes import Changes
-from exptrack_client.notices import Notices, say
-from exptrack_client.outbox import Outbox
-from exptrack_client.points import PointQueue
-from exptrack_client.transport import Answer, Backoff, Transport, Unreachable, packed
+from exptrack_client.delivery import Delivery
+from exptrack_client.exchange import Exchange, Later, NotLetIn
+from exptrack_client.folder import set_aside
+from exptrack_client.leftovers import Leftovers
+from exptrack_client.notices import say
+from exptrack_client.outbox import RECORD_EVERY, Outbox
+from exptrack_client.records import END
+from exptrack_client.transport import Backoff, Transport
 
-SEND_EVERY = 1.0
 BEAT_EVERY = 15.0
 # A server that refused the token, or is no ExpTrack, is asked again this often.
 ASK_AGAIN_EVERY = 30.0
 LONGEST_WAIT_AT_THE_END = 2.0
-PATIENCE_FOR_A_STRANGER = 15.0
+PATIENCE_FOR_A_STRANGER = 5.0
 # Failures in a row before an outage is worth a line; a server that restarts is not.
 SAY_AFTER = 3
-SAY_PROGRESS_EVERY = 10.0
-MOST_DETOURS = 3
+SAY_PROGRESS_EVERY = 5.0
 # A creation that the server refuses is tried again without these.
 OPTIONAL = ("name", "notes", "parent", "environment")
-
-
-class Later(Exception):
-    """Not now: no answer, or one that asks to come again, after `wait` seconds if it says so."""
-
-    def __init__(self, text: str, wait: float | None = None) -> None:
-        super().__init__(text)
-        self.wait = wait
-
-
-class NotLetIn(Exception):
-    """The server answers, but not to us: a dead token, a run gone, an address of something else.
-    What is logged stays queued in case that changes."""
+ENDED = ("finished", "failed", "killed")
 
 
 class Refused(Exception):
@@ -50,41 +38,39 @@ class Refused(Exception):
 
 
 class Sender:
-    """Delivers one run's points, params and tags, and its end."""
+    """Delivers what one run's outbox holds."""
 
     def __init__(
         self,
         *,
         run_id: str,
         transport: Transport,
-        queue: PointQueue,
-        changes: Changes,
-        opening: Callable[[], dict] | None,
+        outbox: Outbox,
+        is_joined: bool = False,
         resume: bool = False,
         on_open: Callable[[dict], None] = lambda run: None,
+        on_stop: Callable[[], None] = lambda: None,
+        on_steps: Callable[[int], None] = lambda step: None,
     ) -> None:
-        """`opening` makes the body that creates the run; None when another process did."""
-        self.queue = queue
-        self.changes = changes
-        self.outbox = Outbox(queue)
+        """`is_joined`: another process of ours created the run. `on_steps` hears the greatest
+        step that a resumed run has stored."""
+        self.outbox = outbox
         self.stop_requested = False
         self.trouble = ""  # why the last request failed; "" when it did not
-        self.last_refusal = ""  # why points were refused, if any were
-        self.opened = opening is None
+        self.opened = self._is_joined = is_joined
         self.first_word = threading.Event()  # the server answered, or did not
         self.done = threading.Event()  # nothing more will be delivered
         self.is_complete = False  # because all of it was
+        self.delivery: Delivery | None = None
+        self._run_id = run_id
         self._run_path = f"runs/{run_id}/"
-        self._transport = transport
-        self._opening = opening
-        self._opening_body: dict | None = None
+        self._exchange = Exchange(transport)
+        self._leftovers = Leftovers(self._exchange)
         self._resume = resume
-        self._on_open = on_open
-        self._ending: dict | None = None
+        self._on_open, self._on_stop, self._on_steps = on_open, on_stop, on_steps
+        self._is_ending = False
         self._is_held = False
         self._said_trouble = False
-        self._detours = 0
-        self._notices = Notices()
         self._backoff = Backoff()
         self._beat_at = self._points_at = self._progress_at = monotonic()
         self._thread = threading.Thread(target=self._work, name="exptrack", daemon=True)
@@ -92,21 +78,17 @@ class Sender:
     def start(self) -> None:
         self._thread.start()
 
-    @property
-    def pending(self) -> int:
-        """Points taken in and neither confirmed nor refused."""
-        return self.queue.logged - self.outbox.delivered - self.outbox.refused
-
     # --- The end, seen from the thread that trains --------------------------------------------
 
-    def finish(self, ending: dict) -> None:
-        """Deliver everything, then this end; {} ends only this sender's work."""
-        self._ending = ending
-        self.queue.wake.set()
+    def finish(self) -> None:
+        """Deliver everything, then stop."""
+        self._is_ending = True
+        self.outbox.news.set()
 
-    def wait_until_done(self, patience: float) -> None:
+    def wait_until_done(self, patience: float, waiting: Callable[[], int]) -> None:
         """Wait while there is progress, and at most `patience` seconds without any; less for a
-        server that never answered, which is likely no server at all."""
+        server that never answered, which is likely no server at all. `waiting` tells how many
+        points are left, for those who wait."""
         began = said_at = monotonic()
         if not self.opened:
             patience = min(patience, PATIENCE_FOR_A_STRANGER)
@@ -117,11 +99,14 @@ class Sender:
             if now - said_at > SAY_PROGRESS_EVERY:
                 said_at = now
                 cause = f" ({self.trouble})" if self.trouble else ""
-                say(f"{self.pending:,} points are still to be sent{cause}. Ctrl-C leaves them.")
+                say(f"{waiting():,} points are still to be sent{cause}. Ctrl-C leaves them.")
 
     # --- The thread ---------------------------------------------------------------------------
 
     def _work(self) -> None:
+        self.outbox.is_ready.wait()
+        folder = self.outbox.spool.path.parent if self.outbox.spool else None
+        self.delivery = Delivery(self._exchange, self._run_id, self.outbox, folder)
         while not self.done.is_set():
             try:
                 self._round()
@@ -130,36 +115,43 @@ class Sender:
             except NotLetIn as refusal:
                 self._hold(str(refusal))
             except Refused as refusal:
-                self.trouble = str(refusal)
-                self.queue.close()
-                say(f"this run is not recorded: {refusal}")
-                self.done.set()
+                self._give_up(str(refusal))
             except Exception as defect:  # a defect of ours must not end delivery in silence
                 self._postpone(f"{type(defect).__name__}: {defect}", None)
             else:
                 self._recover()
-                self._sleep(self._points_at + SEND_EVERY - monotonic(), until_points=True)
+                self._sleep(RECORD_EVERY, until_news=True)
         self.first_word.set()
-        self._transport.close()
+        self._leftovers.close()
+        self._exchange.close()
+        if self._is_ending and self.outbox.spool is not None:
+            self.outbox.spool.close()  # for whoever is to send the rest
 
     def _round(self) -> None:
         """Do everything that is due; Later, NotLetIn or Refused when it cannot be done."""
-        ending = self._ending  # before the points are read: what was logged before it goes first
+        is_sealed = self._is_ending and self.outbox.is_sealed.is_set()
         if not self.opened:
             self._open()
             self.first_word.set()
         self._beat(now=self._is_held)
-        self._send_changes()
-        due = monotonic() - self._points_at >= SEND_EVERY * 0.9
-        self._send_points(everything=due or ending is not None)
-        if ending is not None:
-            self._end(ending)
+        ended = self._send()
+        if ended or is_sealed:
             self.is_complete = True
+            if self.outbox.spool is not None:
+                self.outbox.spool.remove()
             self.done.set()
+        elif not self._is_ending and not self._is_joined:
+            self._leftovers.work(self._is_busy)
+
+    def _is_busy(self) -> bool:
+        beat_is_due = monotonic() - self._beat_at >= BEAT_EVERY
+        return self.outbox.news.is_set() or self._is_ending or beat_is_due
 
     def _open(self) -> None:
         """Create the run, or join it; the id is ours, so a repeat makes no second one."""
-        body = self._opening_body = self._opening_body or self._opening()
+        if self._resume:
+            self._leftovers.of_run(self._run_id)
+        body = self.outbox.opening
         answer = self._call("POST", "runs/", body)
         left_out = [name for name in OPTIONAL if name in body]
         if answer.status == 400 and left_out:
@@ -171,7 +163,7 @@ class Sender:
             raise Refused(answer.sentence)
         if self._resume:
             self._continue_steps()
-        elif answer.body.get("status") in ("finished", "failed", "killed"):
+        elif answer.body.get("status") in ENDED:
             raise Refused(f"it has {answer.body['status']}. resume=True would go on with it")
         self.opened = True
         self._on_open(answer.body)
@@ -183,93 +175,37 @@ class Sender:
         steps = [series.get("last_step") for series in answer.body.get("results", [])]
         whole = [step for step in steps if isinstance(step, int)]
         if whole:
-            self.queue.continue_after(max(whole))
+            self._on_steps(max(whole))
 
     def _beat(self, now: bool = False) -> None:
         """Tell that the run lives, every 15 s, and hear whether it should stop."""
         if now or monotonic() - self._beat_at >= BEAT_EVERY:
             answer = self._call("POST", f"{self._run_path}heartbeat/", {})
             self._beat_at = monotonic()
-            self.stop_requested = bool(answer.body.get("stop_requested"))
-
-    def _send_changes(self) -> None:
-        while (change := self.changes.take()) is not None:
-            kind, values = change
-            try:
-                answer = self._call("POST", f"{self._run_path}log/", {kind: values})
-            except Exception:
-                self.changes.put_back(kind, values)
-                raise
-            if not answer.ok and len(values) > 1:
-                self.changes.send_apart(kind, values)
-            elif not answer.ok:
-                name = next(iter(values))
-                self._notices.once(kind, f"{kind[:-1]} {name!r} was not taken: {answer.sentence}")
-
-    def _send_points(self, everything: bool) -> None:
-        """Send full batches, and the rest too when `everything` is to go."""
-        while (batch := self.outbox.next_batch(everything)) is not None:
-            answer = self._judged("POST", f"{self._run_path}log/", batch.body)
-            if not answer.ok:
-                self._make_way(answer)
-                continue
-            self.outbox.confirm()
-            self._detours = 0
-            self._points_at = monotonic()
-            everything = self._ending is not None
-            self._beat()
-        if everything:
-            self._points_at = monotonic()
-
-    def _make_way(self, answer: Answer) -> None:
-        """A batch was not taken: change what is sent so that the next attempt may be."""
-        is_gap = answer.error.get("code") == "sequence_gap"
-        if is_gap or answer.status == 422:
-            self._detours += 1
-            if self._detours > MOST_DETOURS:
-                raise Later(answer.sentence)
-        if is_gap:
-            if missing := self.outbox.rewind(answer.details.get("expected")):
-                say(f"the server no longer has {missing} batches that it had confirmed")
-        elif answer.status == 422:
-            self.outbox.become_another_writer()
-        elif answer.status != 413 or not self.outbox.split():
-            self.outbox.refuse()
-            self._notices.once("refused", f"points were refused: {answer.sentence}")
-            self.last_refusal = answer.sentence
-
-    def _end(self, ending: dict) -> None:
-        if not ending:
-            return
-        answer = self._call("POST", f"{self._run_path}finish/", ending)
-        if not answer.ok:
-            say(f"the run's end was not taken: {answer.sentence}")
-
-    # --- One request --------------------------------------------------------------------------
-
-    def _call(self, method: str, path: str, body: dict | None = None) -> Answer:
-        """The answer to one request: ok, or a refusal of just this request."""
-        return self._judged(method, path, None if body is None else packed(json.dumps(body)))
-
-    def _judged(self, method: str, path: str, body: bytes | None) -> Answer:
-        """The answer, when it is one to this request; else Later or NotLetIn."""
-        try:
-            answer = self._transport.request(method, path, body)
-        except Unreachable as error:
-            raise Later(f"{self._transport.base} cannot be reached: {error}") from error
-        status = answer.status
-        if status in (408, 425, 429) or status >= 500:
-            raise Later(f"{self._transport.base}: {answer.sentence}", answer.retry_after)
-        if status in (401, 403, 404) and answer.error:
-            raise NotLetIn(answer.sentence)
-        if not answer.is_json or not (answer.ok or answer.error):
-            if status == 413:  # a proxy in front says it in its own words
-                return answer
-            raise NotLetIn(
-                f"{self._transport.base} does not answer like ExpTrack (status {status}"
-                + (f", it points to {answer.headers.get('Location')}" if status // 100 == 3 else "")
-                + "). Is EXPTRACK_URL right?"
+            was_requested, self.stop_requested = (
+                self.stop_requested,
+                bool(answer.body.get("stop_requested")),
             )
+            if self.stop_requested and not was_requested:
+                self._on_stop()
+
+    def _send(self) -> bool:
+        """Send what there is; whether that was the end of the run."""
+        due = monotonic() - self._points_at >= RECORD_EVERY * 0.9
+        everything = due or self._is_ending
+        while (record := self.outbox.next(everything)) is not None:
+            self.delivery.deliver(record)
+            if self.delivery.largest:
+                self.outbox.most_points = min(self.outbox.most_points, self.delivery.largest)
+            self._progress_at = self._points_at = monotonic()
+            if record.kind == END:
+                return True
+            everything = self._is_ending
+            self._beat()
+        return False
+
+    def _call(self, method: str, path: str, body: dict | None = None) -> object:
+        answer = self._exchange.call(method, path, body)
         self._progress_at = monotonic()
         return answer
 
@@ -278,43 +214,54 @@ class Sender:
     def _recover(self) -> None:
         """A round went through."""
         if self._said_trouble:
-            say(f"{self._transport.base} answers again.")
+            say(f"{self._exchange.base} answers again.")
         self.trouble, self._said_trouble, self._is_held = "", False, False
         self._backoff.reset()
 
     def _postpone(self, trouble: str, asked: float | None) -> None:
         """Wait before the next attempt: longer each time, shorter when the run is ending."""
         self.trouble = trouble
-        ending = self._ending is not None
-        if ending:
+        if self._is_ending:
             asked = min(asked or 0.0, LONGEST_WAIT_AT_THE_END)
             wait = self._backoff.next_wait(asked, LONGEST_WAIT_AT_THE_END)
         else:
             wait = self._backoff.next_wait(asked)
-        if not self._said_trouble and (not self.opened or self._backoff.failures >= SAY_AFTER):
-            self._said_trouble = True
-            say(f"{trouble}. Training goes on; what it logs is kept in memory and sent later.")
+        if not self.opened or self._backoff.failures >= SAY_AFTER:
+            self._say_trouble(f"{trouble}.")
         self.first_word.set()
         self._sleep(wait)
 
     def _hold(self, refusal: str) -> None:
         """Ask again now and then; at the end, give up at once."""
         self.trouble, self._is_held = refusal, True
-        if not self._said_trouble:
-            self._said_trouble = True
-            say(f"{refusal} Training goes on; what it logs is kept in memory for now.")
+        self._say_trouble(refusal)
         self.first_word.set()
-        if self._ending is not None:
+        if self._is_ending:
+            self.outbox.is_sealed.wait(1)
             self.done.set()
         else:
             self._sleep(ASK_AGAIN_EVERY)
 
-    def _sleep(self, seconds: float, until_points: bool = False) -> None:
-        """Sleep; woken by the end, and if `until_points` by a full batch."""
+    def _say_trouble(self, sentence: str) -> None:
+        if not self._said_trouble:
+            self._said_trouble = True
+            where = "in memory" if self.outbox.fault else "on disk"
+            say(f"{sentence} Training goes on; what it logs is kept {where} and sent later.")
+
+    def _give_up(self, refusal: str) -> None:
+        """The server will never take this run: keep what is logged apart, and send nothing."""
+        self.trouble = refusal
+        say(f"this run is not recorded: {refusal}")
+        if self.outbox.spool is not None and (path := set_aside(self.outbox.spool)):
+            self.outbox.spool.path = path
+        self.done.set()
+
+    def _sleep(self, seconds: float, until_news: bool = False) -> None:
+        """Sleep; woken by the end, and if `until_news` by something to send."""
         deadline = monotonic() + seconds
-        was_ending = self._ending is not None
+        was_ending = self._is_ending
         while (left := deadline - monotonic()) > 0:
-            self.queue.wake.wait(left)
-            self.queue.wake.clear()
-            if until_points or (self._ending is not None and not was_ending):
+            self.outbox.news.wait(left)
+            self.outbox.news.clear()
+            if until_news or (self._is_ending and not was_ending):
                 return

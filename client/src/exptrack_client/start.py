@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from exptrack_client import capture as machine
-from exptrack_client import lifecycle
+from exptrack_client import launch, lifecycle, login
 from exptrack_client.ids import uuid7
 from exptrack_client.names import sendable_text
 from exptrack_client.notices import say
-from exptrack_client.run import DISABLED, IMPOSSIBLE, ON, Run, now_text
-from exptrack_client.transport import Transport, base_url
+from exptrack_client.recording import Recording
+from exptrack_client.run import Run, now_text
+from exptrack_client.transport import base_url
 
-DEFAULT_URL = "http://127.0.0.1:8000"
-MODES = ("online", "disabled")
+MODES = ("online", "offline", "disabled")
 # How long init() waits to hear whether the server takes the run; training starts in any case.
 OPEN_SECONDS = 2.0
 RESUME_SECONDS = 10.0
@@ -35,18 +36,25 @@ def init(
     url: str | None = None,
     token: str | None = None,
     capture: bool = True,
+    raise_on_stop: bool = False,
 ) -> Run:
     """Begin a run of `experiment`, which is made when it does not exist.
 
-    `url`, `token` and `mode` ("online" or "disabled") default to EXPTRACK_URL, EXPTRACK_TOKEN
-    and EXPTRACK_MODE. With `id` the run may be a known one: a running one is joined, an ended
-    one needs `resume`. A server that cannot be reached, or refuses, is said on standard error
-    and never raised; only a wrong mode, `id` or `parent` is, as a ValueError.
+    `url`, `token` and `mode` ("online", "offline" or "disabled") default to EXPTRACK_URL,
+    EXPTRACK_TOKEN and EXPTRACK_MODE; url and token then to what `exptrack login` kept. With `id`
+    the run may be a known one: a running one is joined, an ended one needs `resume`. With
+    `raise_on_stop`, `log` raises StopRequested once when someone presses Stop. A server that
+    cannot be reached, or refuses, is said on standard error and never raised; only a wrong mode,
+    `id` or `parent` is, as a ValueError.
     """
-    run_id = uuid_text("id", id) if id is not None else str(uuid7())
     mode = mode or os.environ.get("EXPTRACK_MODE") or "online"
     if mode not in MODES:
-        raise ValueError(f"mode is {mode!r}; it can be {' or '.join(map(repr, MODES))}")
+        raise ValueError(f"mode is {mode!r}; it can be {', '.join(map(repr, MODES))}")
+    if id is not None:
+        run_id = uuid_text("id", id)
+    else:
+        shared, is_restarted = launch.shared_id()
+        run_id, resume = shared or str(uuid7()), resume or is_restarted
     about = {
         "experiment": sendable_text(experiment).strip(),
         "id": run_id,
@@ -56,32 +64,42 @@ def init(
         "started_at": now_text(),
         "resume": resume,
     }
-    run = Run(run_id, state=DISABLED) if mode == "disabled" else online(about, url, token, capture)
+    run = made(mode, about, url, token, capture, raise_on_stop)
     lifecycle.remember(run)
     run._begin(params or {}, tags or {}, RESUME_SECONDS if resume else OPEN_SECONDS)
     return run
 
 
-def online(about: dict, url: str | None, token: str | None, capture: bool) -> Run:
-    """A run that is sent to a server, or one that says why it cannot be."""
-    url = url or os.environ.get("EXPTRACK_URL") or DEFAULT_URL
-    token = (token or os.environ.get("EXPTRACK_TOKEN") or "").strip()
+def made(
+    mode: str, about: dict, url: str | None, token: str | None, capture: bool, raise_on_stop: bool
+) -> Run:
+    """The run of a mode, not begun. One whose address or token cannot be used stays on disk."""
+    if mode == "disabled":
+        return Run(about["id"])
+    page, base, connect, cause = "", "", None, ""
     try:
-        base = base_url(url)
-        if not token:
-            raise ValueError(f"there is no token. Make one at {base}/account/ for EXPTRACK_TOKEN")
-        Transport(url, token)
+        base = base_url(login.known_url(url))
+        if mode == "online":
+            login.transport(url, token)
+            connect = partial(login.transport, base, token)
+            page = f"{base}/runs/{about['id']}/"
     except ValueError as fault:
-        cause = f"EXPTRACK_URL and EXPTRACK_TOKEN cannot be used: {fault}"
-        say(f"{cause}. Training goes on, nothing is recorded.")
-        return Run(about["id"], state=IMPOSSIBLE, cause=cause)
-    return Run(
-        about["id"],
-        url=f"{base}/runs/{about['id']}/",
-        make_transport=lambda: Transport(url, token),
-        opening=opening(about, capture),
-        resume=about["resume"],
-        state=ON,
+        if mode == "online":
+            cause = f"the server cannot be used: {fault}"
+            say(f"{cause}. Training goes on; what it logs is kept on disk.")
+    record = partial(
+        recording, about, url=base, make_transport=connect, cause=cause, capture=capture
+    )
+    return Run(about["id"], url=page, record=record, raise_on_stop=raise_on_stop)
+
+
+def recording(about: dict, *, is_joined: bool, capture: bool, **options: object) -> Recording:
+    """What records a run in this process; `is_joined` when it is a forked child."""
+    return Recording(
+        run_id=about["id"],
+        opening=None if is_joined else opening(about, capture),
+        resume=about["resume"] and not is_joined,
+        **options,
     )
 
 
