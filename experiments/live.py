@@ -11,7 +11,7 @@ import base64
 import binascii
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -123,7 +123,8 @@ def changes_since(cursor: Cursor, watch: Watch, runs: Iterable[RunNow]) -> Itera
             now = replace(now, series=None)
         seen = cursor.get(now.id, UNSEEN)
         counts = now.counts(seen.counts)
-        if grown := list(growth(seen.counts, now.series or {})):
+        grown = list(growth(seen.counts, now.series or {}))
+        if grown or (counts is not None and seen.counts is None):
             cursor = cursor | {now.id: Seen(seen.revision, seen.status, counts)}
             yield Change("points", {"run": now.id, "series": grown}, cursor)
         if (seen.revision, seen.status) == (now.revision, now.status):
@@ -208,15 +209,25 @@ def cursor_in(token: str) -> Cursor:
 Heads = dict[uuid.UUID, tuple[uuid.UUID, int, str]]
 
 
-def look(watch: Watch, cursor: Cursor) -> list[RunNow]:
-    """The watched runs that are not as the cursor knows them, with their new points. One
-    statement when there are none."""
-    return changed(read_heads(watch, cursor), watch, cursor)
+def look(watch: Watch, cursor: Cursor, *, count_all: bool = False) -> list[RunNow]:
+    """The watched runs that are not as the cursor knows them, with their new points; with
+    `count_all` those too of which it does not know how many points there are. One statement when
+    there are none."""
+    heads = read_heads(watch, cursor)
+    uncounted = {run for run in watch.runs if run in cursor and cursor[run].counts is None}
+    return changed(heads, watch, cursor, also=uncounted if count_all else ())
 
 
-def changed(heads: Heads, watch: Watch, cursor: Cursor) -> list[RunNow]:
-    """Of the runs with these heads those that are not as the cursor knows them."""
-    new = {run for run, (_, *state) in heads.items() if state != known_state(cursor, run)}
+def changed(
+    heads: Heads, watch: Watch, cursor: Cursor, also: Collection[uuid.UUID] = ()
+) -> list[RunNow]:
+    """Of the runs with these heads those that are not as the cursor knows them, and those in
+    `also`."""
+    new = {
+        run
+        for run, (_, *state) in heads.items()
+        if run in also or state != known_state(cursor, run)
+    }
     gone = {run for run in watch.runs - heads.keys() if known_state(cursor, run) != [0, GONE]}
     series = series_of(new & watch.runs, cursor)
     return [
@@ -228,6 +239,12 @@ def changed(heads: Heads, watch: Watch, cursor: Cursor) -> list[RunNow]:
 def known_state(cursor: Cursor, run: uuid.UUID) -> list:
     """Revision and status that the cursor knows of a run."""
     return [cursor[run].revision, cursor[run].status] if run in cursor else []
+
+
+def seen_by_now(watch: Watch) -> Cursor:
+    """How far a page has come that is made at this moment: its points are fetched later."""
+    heads = read_heads(watch, {})
+    return {run: Seen(revision, status) for run, (_, revision, status) in heads.items()}
 
 
 def read_heads(watch: Watch, cursor: Cursor) -> Heads:

@@ -194,7 +194,7 @@ class Stream:
 
     def catch_up(self, mailbox: Mailbox) -> bytes:
         """Look for this stream alone, and be told of what follows."""
-        told = self.tell(live.look(self.watch, self.cursor))
+        told = self.tell(live.look(self.watch, self.cursor, count_all=True))
         hub.join(mailbox, self.watch, self.cursor)
         return told
 

@@ -1,0 +1,39 @@
+"""The tag that lets a page follow what it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from django import template
+from django.http import QueryDict
+from django.template import Context
+from django.urls import reverse
+
+from experiments import live
+from experiments.live import Watch
+from experiments.models import Experiment, Run
+
+register = template.Library()
+
+MOST_RUNS = 60  # their ids stand in the address, beside a cursor
+
+
+@register.inclusion_tag("experiments/_live_updates.html", takes_context=True)
+def live_updates(
+    context: Context, runs: Collection[Run] = (), experiments: Collection[Experiment] = ()
+) -> dict:
+    """What keeps a page up to date while it is open: the points and states of those of these runs
+    that have not ended, and the states of the runs of these experiments. Nothing where there is
+    nothing to wait for. One statement."""
+    open_runs = [run.pk for run in runs if not run.has_ended][:MOST_RUNS]
+    watch = Watch(frozenset(open_runs), frozenset(experiment.pk for experiment in experiments))
+    if not watch.runs and not watch.experiments:
+        return {"url": None}
+    query = QueryDict(mutable=True)
+    query.setlist("run", sorted(watch.runs))
+    query.setlist("experiment", sorted(watch.experiments))
+    return {
+        "url": f"{reverse('live')}?{query.urlencode()}",
+        "since": live.token_of(live.seen_by_now(watch)),
+        "request": context["request"],
+    }
