@@ -183,6 +183,7 @@ def drawn(run: Run, metric: Metric, points: Points, other: Points | None, axis: 
         "run": run.pk,
         "metric": metric.name,
         "count": len(x),
+        "total": metric.count,
         "x": thin.x.tolist(),
         "y": thin.y.tolist(),
         "lo": finite_or_none(thin.lo),

@@ -20,13 +20,18 @@ MOST_RUNS = 60  # their ids stand in the address, beside a cursor
 
 @register.inclusion_tag("experiments/_live_updates.html", takes_context=True)
 def live_updates(
-    context: Context, runs: Collection[Run] = (), experiments: Collection[Experiment] = ()
+    context: Context,
+    run: Run | None = None,
+    experiment: Experiment | None = None,
+    runs: Collection[Run] = (),
+    experiments: Collection[Experiment] = (),
 ) -> dict:
     """What keeps a page up to date while it is open: the points and states of those of these runs
     that have not ended, and the states of the runs of these experiments. Nothing where there is
     nothing to wait for. One statement."""
-    open_runs = [run.pk for run in runs if not run.has_ended][:MOST_RUNS]
-    watch = Watch(frozenset(open_runs), frozenset(experiment.pk for experiment in experiments))
+    open_runs = [each.pk for each in (run, *runs) if each and not each.has_ended][:MOST_RUNS]
+    followed = [each.pk for each in (experiment, *experiments) if each]
+    watch = Watch(frozenset(open_runs), frozenset(followed))
     if not watch.runs and not watch.experiments:
         return {"url": None}
     query = QueryDict(mutable=True)

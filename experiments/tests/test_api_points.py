@@ -211,7 +211,8 @@ def test_a_short_series_comes_raw(script, start):
     run = start(loss=[3.0, math.nan, 1.0])
     (found,) = ask(script, run)
     assert found == {
-        "run": str(run.pk), "metric": "loss", "count": 3, "x": [0, 1, 2], "y": [3.0, "NaN", 1.0],
+        "run": str(run.pk), "metric": "loss", "count": 3,
+        "total": 3, "x": [0, 1, 2], "y": [3.0, "NaN", 1.0],
         "lo": [3.0, None, 1.0], "hi": [3.0, None, 1.0], "nan": [0, 1, 0], "inf": [0, 0, 0],
         "raw": True,
     }  # fmt: skip

@@ -53,6 +53,7 @@ def experiment_list(request: HttpRequest) -> HttpResponse:
         "page": page,
         "total": bounded_count(rows),
         "rows": [(row, counts[row.pk], latest.get(row.pk)) for row in page.rows],
+        "followed": [row for row in page.rows if counts[row.pk]["running"]],
         "owners": visible.owners(),
         "statuses": Experiment.Status,
     }

@@ -1,36 +1,36 @@
 /* Makes every [data-live] of the page like its copy in a fresh page (`exptrack:page`), no more of
    it than differs: what is typed, picked, open or in focus stays.
 
-   The value of data-live names a part; of one that the page does not have, such as a run that is
-   new, [data-live-more] tells how many there are and shows them when it is pressed. */
+   The value of data-live names a part. Of a [data-live-list], whose value is what its rows are
+   called, nothing moves: where the fresh one has others, a button says how many and shows them. An
+   empty one is filled at once. */
 
 const FIELDS = "input, select, textarea";
 const TYPED = "input:not([type=hidden], [type=checkbox]), select, textarea";
-const TAKEN_AWAY = ["class", "title"];
+const TAKEN_AWAY = ["title"];
 
 document.addEventListener("exptrack:page", ({ detail: { fresh } }) => {
-  const parts = new Map(live(fresh));
-  for (const [name, old] of live(document)) {
-    if (parts.has(name)) renew(old, parts.get(name));
-    parts.delete(name);
+  const parts = new Map([...fresh.querySelectorAll("[data-live]")].map((part) => [keyOf(part), part]));
+  for (const old of document.querySelectorAll("[data-live]")) {
+    const part = parts.get(keyOf(old));
+    if (part) renew(old, part);
   }
-  const more = document.querySelector("[data-live-more]");
-  if (!more) return;
-  const count = [...parts.values()].filter((part) => part.matches("tr")).length;
-  more.hidden = !count;
-  more.textContent = `Show ${count} new run${count === 1 ? "" : "s"}`;
+  for (const list of document.querySelectorAll("[data-live-list]")) {
+    const copy = fresh.getElementById(list.id);
+    if (copy) offer(list, copy);
+  }
 });
 
 document.addEventListener("click", ({ target }) => {
-  const more = target.closest("[data-live-more]");
-  if (!more) return;
-  more.hidden = true;
-  htmx.ajax("GET", location.pathname + location.search, { target: more.dataset.liveMore });
+  const list = target.closest("[data-live-more]")?.closest("[data-live-list]");
+  if (list) show(list);
 });
 
-function live(page) {
-  return [...page.querySelectorAll("[data-live]")].map((part) => [part.dataset.live, part]);
+function keyOf(item) {
+  return item.dataset.live ?? item.dataset.metric;
 }
+
+/* --- Parts --------------------------------------------------------------------------------- */
 
 function renew(old, fresh) {
   if (old.isEqualNode(fresh)) return;
@@ -53,7 +53,7 @@ function renewWithin(old, fresh) {
   [...old.childNodes].forEach((child, i) => renew(child, children[i]));
 }
 
-/* Whether two elements differ in words and attributes only, and in what their children hold. */
+/* Whether two elements have as many children, of the same kinds. */
 function isAlike(old, fresh) {
   const [one, other] = [[...old.childNodes], [...fresh.childNodes]];
   return old.nodeName === fresh.nodeName && old.id === fresh.id && one.length === other.length
@@ -62,4 +62,33 @@ function isAlike(old, fresh) {
 
 function isInUse(element) {
   return element.contains(document.activeElement) || element.querySelector(TYPED) !== null;
+}
+
+/* --- Lists --------------------------------------------------------------------------------- */
+
+function rowsOf(list) {
+  return [...list.querySelectorAll("tr[data-live], metric-chart")].map(keyOf);
+}
+
+function offer(list, copy) {
+  const here = new Set(rowsOf(list));
+  const others = rowsOf(copy).filter((row) => !here.has(row)).length;
+  if (others && !here.size) show(list);
+  else if (others) say(list, `Show ${others} new ${list.dataset.liveList}${others === 1 ? "" : "s"}`);
+  else list.querySelector("[data-live-more]")?.remove();
+}
+
+function say(list, words) {
+  let more = list.querySelector("[data-live-more]");
+  if (!more) {
+    more = document.createElement("button");
+    Object.assign(more, { type: "button", className: "button button-small live-more" });
+    more.dataset.liveMore = "";
+    list.prepend(more);
+  }
+  if (more.textContent !== words) more.textContent = words;
+}
+
+function show(list) {
+  htmx.ajax("GET", location.pathname + location.search, { target: list });
 }

@@ -112,6 +112,7 @@ class MetricChart extends HTMLElement {
     this.series = series.filter((one) => one.count);
     this.dataset.state = "ready";
     this.draw();
+    this.dispatchEvent(new Event("series-taken", { bubbles: true }));
   }
 
   /* --- Drawing ----------------------------------------------------------------------------- */

@@ -1,0 +1,304 @@
+"""Watching runs as they log: pages that follow, in a real browser, from a real script."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.urls import reverse
+from playwright.sync_api import Page, expect
+
+from experiments import recording
+from experiments.models import Run
+from experiments.storing import Columns
+from experiments.tests.browsing import rows
+
+SCRIPT = """
+import sys
+import exptrack_client as exptrack
+with exptrack.init(experiment="live", name="watched-otter") as run:
+    print(run.id, flush=True)
+    step = 0
+    for line in sys.stdin:
+        for _ in range(int(line)):
+            run.log({"loss": 1 / (step + 1), "accuracy": step / (step + 9)}, step=step)
+            step += 1
+"""
+CURVE = "chart => chart.chart?.data.datasets[0]?.data.map(point => point.x) ?? []"
+
+
+class Training:
+    """A script that logs with the SDK, as many points as it is told and when it is told."""
+
+    def __init__(self, url: str, secret: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT],
+            cwd=settings.DATA_DIR,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(settings.BASE_DIR / "client" / "src"),
+                "EXPTRACK_URL": url,
+                "EXPTRACK_TOKEN": secret,
+            },
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.run = Run.objects.get(pk=self.process.stdout.readline().strip())
+
+    def log(self, points: int) -> None:
+        """Let it log so many points; they go out in the background, as ever."""
+        print(points, file=self.process.stdin, flush=True)
+
+    def end(self) -> None:
+        """End the script, and with it the run."""
+        self.process.stdin.close()
+        assert self.process.wait(30) == 0
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def training(gunicorn_server, alice, token) -> Iterator[Training]:
+    script = Training(gunicorn_server.url, token(alice))
+    yield script
+    if script.process.poll() is None:
+        script.end()
+
+
+@pytest.fixture
+def run(alice) -> Run:
+    return recording.start_run(user=alice, experiment="live", name="calm-otter")[0]
+
+
+def log(run: Run, first: int, values, name: str = "loss") -> None:
+    columns = {name: Columns(np.asarray(values, float), np.arange(first, first + len(values)))}
+    recording.append(user=run.owner, run_id=run.pk, metrics=columns)
+
+
+def state(page: Page):
+    """The word that says whether the page is up to date."""
+    return page.locator("live-updates").get_by_role("status")
+
+
+def chart(page: Page, metric: str = "loss"):
+    return page.locator(f'metric-chart[data-metric="{metric}"]')
+
+
+def expect_steps(page: Page, count: int, metric: str = "loss") -> None:
+    """The chart of a metric shows each of so many steps once."""
+    page.wait_for_function(
+        f"([chart, count]) => ({CURVE})(chart).length >= count",
+        arg=[chart(page, metric).element_handle(), count],
+    )
+    assert chart(page, metric).evaluate(CURVE) == list(range(count))
+
+
+def keep_an_eye(page: Page) -> None:
+    """Notice when the page is loaded anew."""
+    page.evaluate("document.body.dataset.same = 'page'")
+
+
+# --- It works ---------------------------------------------------------------------------------
+
+
+def test_a_page_that_was_empty_grows_while_a_script_logs(visit, training, faultless):
+    page = visit("run-detail", training.run.pk)
+    keep_an_eye(page)
+    expect(state(page)).to_have_text("Live")
+    expect(page.get_by_text("No metrics yet")).to_be_visible()
+    training.log(3)
+    expect(chart(page)).to_have_attribute("data-state", "ready")
+    expect_steps(page, 3)
+    expect_steps(page, 3, "accuracy")
+    fetched = []
+    page.on("request", lambda request: "/series/" in request.url and fetched.append(request.url))
+    for total in (4, 9, 10, 80):
+        training.log(total - int(chart(page).evaluate(f"chart => ({CURVE})(chart).length")))
+        expect_steps(page, total)
+    assert fetched == []  # only the new points travelled
+    expect(chart(page).locator("output")).to_have_text("0.0125")
+    expect(chart(page).locator("[data-points]")).to_have_text("80 points")
+    faultless()
+    training.end()
+    expect(page.locator("#run-head .badge")).to_have_text("Finished")
+    expect(page.locator("live-updates")).to_be_hidden()
+    expect(page.get_by_text("Ended", exact=True)).to_be_visible()
+    assert page.evaluate("document.body.dataset.same") == "page"
+
+
+def test_a_table_follows_its_runs_and_keeps_what_is_picked_focused_and_scrolled(
+    visit, alice, run, faultless
+):
+    others = [recording.start_run(user=alice, experiment="live")[0] for _ in range(40)]
+    for each in (run, *others):
+        log(each, 0, [0.5], "accuracy")
+    page = visit("experiment-detail", run.experiment_id)
+    expect(state(page)).to_have_text("Live")
+    row = rows(page).filter(has_text="calm-otter")
+    row.get_by_role("checkbox").check()
+    row.get_by_role("link").focus()
+    before = page.evaluate("[scrollY, document.querySelector('.table-scroll').scrollTop]")
+    log(run, 1, [0.75], "accuracy")
+    expect(row).to_contain_text("0.75")
+    recording.finish_run(run=run, status="failed", error="boom")
+    expect(row).to_contain_text("Failed")
+    expect(page.locator("[data-live=counts]").get_by_title("1 failed")).to_be_visible()
+    expect(row.get_by_role("checkbox")).to_be_checked()
+    expect(row.get_by_role("link")).to_be_focused()
+    after = page.evaluate("[scrollY, document.querySelector('.table-scroll').scrollTop]")
+    assert after == before
+    new = recording.start_run(user=alice, experiment="live", name="brand-new")[0]
+    more = page.get_by_role("button", name="Show 1 new run")
+    expect(more).to_be_visible()
+    expect(page.get_by_text("brand-new")).to_be_hidden()
+    faultless()
+    more.click()
+    expect(page.get_by_text("brand-new")).to_be_visible()
+    expect(more).to_have_count(0)
+    recording.finish_run(run=new, status="finished")
+    expect(rows(page).filter(has_text="brand-new")).to_contain_text("Finished")
+
+
+def test_an_experiment_without_runs_shows_the_first_one_by_itself(visit, alice, run):
+    recording.finish_run(run=run, status="finished")
+    Run.objects.all().delete()
+    page = visit("experiment-detail", run.experiment_id)
+    expect(page.get_by_text("No runs yet")).to_be_visible()
+    recording.start_run(user=alice, experiment="live", name="first-one")
+    expect(page.get_by_role("link", name="first-one")).to_be_visible()
+
+
+def test_the_list_of_experiments_follows_what_runs(visit, alice, run):
+    page = visit("experiment-list")
+    expect(state(page)).to_have_text("Live")
+    recording.finish_run(run=run, status="killed")
+    expect(rows(page).get_by_title("1 killed")).to_be_visible()
+
+
+def test_what_has_ended_is_followed_by_nobody(visit, run):
+    recording.finish_run(run=run, status="finished")
+    page = visit("run-detail", run.pk)
+    expect(page.locator("live-updates")).to_have_count(0)
+
+
+def test_a_zoom_is_kept_while_points_arrive(visit, run):
+    log(run, 0, np.arange(50.0))
+    page = visit("run-detail", run.pk, query="?limits=10~20~~~loss")
+    expect(chart(page)).to_have_attribute("data-drawn", "")
+    expect(state(page)).to_have_text("Live")
+    log(run, 50, [1.0, 2.0])
+    expect(chart(page).locator("output")).to_have_text("2")
+    assert chart(page).evaluate(CURVE) == list(range(10, 21))
+
+
+def test_points_that_go_back_in_steps_or_are_too_many_are_fetched(visit, run):
+    log(run, 0, [1.0, 2.0, 3.0])
+    page = visit("run-detail", run.pk)
+    expect_steps(page, 3)
+    log(run, 1, [5.0])
+    page.wait_for_function(
+        "chart => chart.chart.data.datasets[0].data[1].y === 5", arg=chart(page).element_handle()
+    )
+    log(run, 3, np.arange(5_000.0))
+    expect(chart(page).locator("[data-points]")).to_have_text("5,004 points")
+    page.wait_for_function(
+        "chart => chart.chart.data.datasets[0].data.at(-1).x >= 4990",
+        arg=chart(page).element_handle(),
+    )
+
+
+# --- When it breaks ---------------------------------------------------------------------------
+
+
+def hide(page: Page, is_hidden: bool) -> None:
+    """Do as the browser does when the tab is left or looked at again."""
+    page.evaluate(
+        """isHidden => {
+            Object.defineProperty(document, "hidden", {get: () => isHidden, configurable: true});
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        is_hidden,
+    )
+
+
+def test_a_hidden_tab_pauses_and_catches_up(visit, run):
+    log(run, 0, [1.0])
+    page = visit("run-detail", run.pk)
+    expect_steps(page, 1)
+    expect(state(page)).to_have_text("Live")
+    hide(page, True)
+    expect(state(page)).to_have_text("Paused")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    log(run, 1, [2.0, 3.0])
+    page.wait_for_timeout(1500)
+    assert asked == []
+    assert chart(page).evaluate(CURVE) == [0]
+    hide(page, False)
+    expect(state(page)).to_have_text("Live")
+    expect_steps(page, 3)
+
+
+def is_stream(request) -> bool:
+    return "text/event-stream" in request.headers.get("accept", "")
+
+
+def refuse_streams(route) -> None:
+    """Let through what asks, and no stream."""
+    if is_stream(route.request):
+        route.fulfill(status=503, headers={"Retry-After": "20"}, body="")
+    else:
+        route.continue_()
+
+
+def test_a_page_whose_stream_is_refused_asks_instead_and_goes_back_to_it(visit, page, run):
+    log(run, 0, [1.0])
+    asked = []
+    page.on("request", lambda request: is_stream(request) and asked.append(request))
+    page.route("**/live/*", refuse_streams)
+    page.add_init_script("Math.random = () => 0")
+    visit("run-detail", run.pk)
+    expect(state(page)).to_have_text("Live")
+    log(run, 1, [2.0])
+    expect_steps(page, 2)
+    assert len(asked) == 1
+    page.unroute("**/live/*")
+    with page.expect_request(is_stream, timeout=45_000):
+        pass
+    log(run, 2, [3.0])
+    expect_steps(page, 3)
+
+
+def test_a_page_outlives_its_server(visit, gunicorn_server, run):
+    log(run, 0, [1.0])
+    page = visit("run-detail", run.pk)
+    expect_steps(page, 1)
+    expect(state(page)).to_have_text("Live")
+    gunicorn_server.kill()
+    expect(state(page)).to_have_text("Reconnecting …")
+    log(run, 1, [2.0])
+    gunicorn_server.start()
+    expect(state(page)).to_have_text("Live", timeout=30_000)
+    expect_steps(page, 2)
+
+
+@pytest.mark.parametrize("by", ["stream", "asking"])
+def test_who_is_signed_out_meanwhile_is_told_and_offered_to_sign_in(
+    visit, page, run, by, faultless
+):
+    if by == "asking":
+        page.route("**/live/*", refuse_streams)
+    visit("run-detail", run.pk)
+    expect(state(page)).to_have_text("Live")
+    Session.objects.all().delete()
+    expect(state(page)).to_have_text("Signed out", timeout=32_000)
+    faultless()
+    page.get_by_role("link", name="Sign in").click()
+    here = reverse("run-detail", args=[run.pk])
+    page.wait_for_url(f"**{reverse('sign-in')}?next={here}")
