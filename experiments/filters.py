@@ -6,12 +6,16 @@ import unicodedata
 from datetime import UTC, datetime, timedelta
 
 import django_filters as filters
+from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from experiments import search
+from experiments.matching import matching
 from experiments.models import Experiment, Run
 from experiments.querysets import STATUSES, folded_contains
+from experiments.syntax import QueryFault
 from experiments.values import InvalidValue, field_name
 
 LONGEST_TEXT = 250
@@ -49,6 +53,37 @@ def check_tag(text: str) -> None:
         raise ValidationError(str(error)) from error
 
 
+class BadQuery(ValidationError):
+    """What a form says of a text that is no query; `fault` knows more."""
+
+    def __init__(self, fault: QueryFault) -> None:
+        super().__init__(str(fault), code="query_syntax")
+        self.fault = fault
+
+
+class QueryField(forms.CharField):
+    """A text in the filter language, cleaned to its tree."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(strip=False, **options)  # positions count from its very beginning
+
+    def clean(self, value: str | None) -> search.Node:
+        text = super().clean(value)
+        try:
+            return search.parse(text)
+        except QueryFault as fault:
+            raise BadQuery(fault) from fault
+
+
+class QueryFilter(filters.Filter):
+    """Runs by the filter language."""
+
+    field_class = QueryField
+
+    def filter(self, rows: QuerySet, value: search.Node) -> QuerySet:
+        return matching(rows, value, timezone.now()) if value else rows
+
+
 class ExperimentFilter(filters.FilterSet):
     """What narrows the list of experiments."""
 
@@ -82,8 +117,12 @@ class NameFilter(filters.FilterSet):
 
 
 class RunFilter(filters.FilterSet):
-    """What narrows the list of runs, until one needs the filter language."""
+    """What narrows the list of runs."""
 
+    q = QueryFilter(
+        label="The filter language, as in `params.lr > 0.01 and status = finished`, at most "
+        "2,048 bytes of UTF-8"
+    )
     search = text_filter(method="filter_search", label="Part of the name, or the id")
     owner = text_filter(field_name="owner__username", label="Owner's user name")
     status = filters.ChoiceFilter(

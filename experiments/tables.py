@@ -20,6 +20,7 @@ from experiments.paging import every_page
 from experiments.querysets import columns_of_runs, rows_of_runs
 from experiments.values import InvalidValue
 from experiments.wire import token
+from exptrack.databases import limited
 
 MAX_COLUMNS = 100
 DEFAULT_ATTRIBUTES = ("name", "status", "started", "duration")
@@ -221,9 +222,8 @@ def csv_of_runs(
     """The CSV of all these runs, a page at a time. Without chosen columns they are those of
     the first page's runs."""
     segments = rows.segments(ordering, experiment_id)
-    for number, runs in enumerate(
-        every_page(segments, descending=ordering.descending, size=CSV_RUNS_AT_ONCE)
-    ):
+    pages = every_page(segments, descending=ordering.descending, size=CSV_RUNS_AT_ONCE)
+    for number, runs in enumerate(limited(pages)):
         table = complete(runs) if columns is None else chosen(runs, columns)
         table.columns = columns = columns or all_columns(table)
         if number == 0:

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
-from django.db import connection
+from django.conf import settings
+from django.db import OperationalError, connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Model
 
 # Beyond this the statement's length outweighs what a wait costs.
 WRITES_IN_ONE = 8
+# A few milliseconds of SQLite's machine.
+STEPS_BETWEEN_LOOKS = 10_000
+END = object()
+Item = TypeVar("Item")
 
 
 def prepare_connection(sender: object, connection: BaseDatabaseWrapper, **kwargs: object) -> None:
-    """Give SQLite PostgreSQL's idea of lower and upper case: its own stops at ASCII."""
+    """Give SQLite PostgreSQL's idea of lower and upper case, its own stops at ASCII, and of what
+    reads as a number."""
     if connection.vendor != "sqlite":
         return
-    connection.connection.create_function("lower", 1, lowered, deterministic=True)
+    create = connection.connection.create_function
+    create("lower", 1, lowered, deterministic=True)
+    create("number_in_text", 1, number_in_text, deterministic=True)
 
 
 def lowered(text: object) -> object:
@@ -33,6 +45,71 @@ def lowered(text: object) -> object:
 def lowered_letter(letter: str) -> str:
     lower = letter.lower()
     return lower if len(lower) == 1 else "i"  # İ, the only letter that would become two
+
+
+class TookTooLong(Exception):
+    """A statement that was stopped at the limit for what people ask of lists."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"This took longer than {settings.QUERY_SECONDS:g} seconds and was stopped. Ask for "
+            "less: one experiment, or a condition on a param or metric that few runs meet."
+        )
+
+
+@contextmanager
+def time_limit() -> Iterator[None]:
+    """Stop statements that take longer than QUERY_SECONDS, and raise TookTooLong: on PostgreSQL
+    each of them, on SQLite all together.
+
+    On PostgreSQL the block is a transaction, so that the limit ends with it also behind a pooler.
+    On SQLite a transaction would lock out those who write, so there the limit is the
+    connection's, and time is looked at every few thousand steps of its machine.
+    """
+    is_postgresql = connection.vendor == "postgresql"
+    try:
+        with transaction.atomic() if is_postgresql else sqlite_deadline():
+            if is_postgresql:
+                milliseconds = int(settings.QUERY_SECONDS * 1000)
+                with connection.cursor() as cursor:
+                    cursor.execute(f"SET LOCAL statement_timeout = {milliseconds}")
+            yield
+    except OperationalError as error:
+        cause = error.__cause__
+        if getattr(cause, "sqlstate", None) == "57014" or str(error) == "interrupted":
+            raise TookTooLong from error
+        raise
+
+
+@contextmanager
+def sqlite_deadline() -> Iterator[None]:
+    """Interrupt what runs on this connection once its time is up."""
+    connection.ensure_connection()
+    deadline = time.monotonic() + settings.QUERY_SECONDS
+    raw = connection.connection
+    raw.set_progress_handler(lambda: time.monotonic() > deadline, STEPS_BETWEEN_LOOKS)
+    try:
+        yield
+    finally:
+        raw.set_progress_handler(None, 0)
+
+
+def limited(items: Iterator[Item]) -> Iterator[Item]:
+    """The items, each made within the limit: of a stream as a whole none is asked."""
+    while True:
+        with time_limit():
+            item = next(items, END)
+        if item is END:
+            return
+        yield item
+
+
+NUMBER = re.compile(r"[+-]?(\d{1,99}(\.\d{0,99})?|\.\d{1,99})([eE][+-]?\d{1,2})?", re.ASCII)
+
+
+def number_in_text(text: str | None) -> float | None:
+    """The number a text reads as, within the limits that `NumberInText` sets for PostgreSQL."""
+    return float(text) if text is not None and NUMBER.fullmatch(text) else None
 
 
 def write_together(statements: Sequence[tuple[str, Sequence[object]]]) -> tuple | None:

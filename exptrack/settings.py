@@ -325,6 +325,8 @@ MAX_POINTS_PER_REQUEST = 100_000
 MAX_NAMES_PER_REQUEST = 10_000
 # A run is lost after this silence: with a heartbeat, and without one ever.
 LOST_AFTER_SECONDS = read_number("EXPTRACK_LOST_AFTER", 120, least=30, most=7 * 24 * 3600)
+# What people ask of lists is stopped after so long.
+QUERY_SECONDS = read_number("EXPTRACK_QUERY_SECONDS", 10, least=1, most=25)
 LOST_AFTER_SECONDS_WITHOUT_HEARTBEAT = 24 * 3600
 
 # --- Static files ----------------------------------------------------------------------------

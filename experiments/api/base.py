@@ -15,8 +15,9 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
-from experiments.api.errors import ValidationFailed
+from experiments.api.errors import QuerySyntax, ValidationFailed
 from experiments.api.renderers import StrictJSONRenderer
+from experiments.filters import BadQuery
 from experiments.paging import CURSOR_PARAMETER, Listing, paginate
 from experiments.values import uuid_in
 
@@ -101,6 +102,7 @@ def filtered(filterset_class: type, request: Request, rows: object, others: Sequ
     check_parameters(request.query_params, {*filterset_class.base_filters, *others})
     filterset = filterset_class(request.query_params, rows, request=request)
     if not filterset.is_valid():
+        check_query(filterset.errors.as_data().get("q", []))
         raise ValidationFailed(
             "The query cannot be used.",
             {name: [str(fault) for fault in faults] for name, faults in filterset.errors.items()},
@@ -109,6 +111,15 @@ def filtered(filterset_class: type, request: Request, rows: object, others: Sequ
         return filterset.qs, filterset
     except ValidationError as error:
         raise ValidationFailed("The query cannot be used.", error.message_dict) from error
+
+
+def check_query(errors: Sequence[ValidationError]) -> None:
+    """A fault in the filter language is an error of its own, which names the place."""
+    for error in errors:
+        if isinstance(error, BadQuery):
+            fault = error.fault
+            details = {"position": fault.position, "found": fault.found, "expected": fault.expected}
+            raise QuerySyntax(str(fault), details)
 
 
 def limit_of(query: QueryDict) -> int:

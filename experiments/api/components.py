@@ -151,9 +151,13 @@ BEST_RUN = nullable(record(**SHORT_RUN, value=NUMBER))
 ANSWERS: dict[str, Schema] = {
     "Error": record(
         error=record(
-            code=one_of(sorted({*CODES.values(), "sequence_gap"})),
+            code=one_of(sorted({*CODES.values(), "sequence_gap", "query_syntax"})),
             message={"type": "string", "description": "A sentence a person can act on."},
-            details=map_of(DETAIL, description="What is wrong, by field."),
+            details=map_of(
+                DETAIL,
+                description="What is wrong, by field; of a fault in `q` the "
+                "`position` (in characters, from 0), what was `found` and what `expected`.",
+            ),
             request_id=STRING,
         )
     ),
@@ -293,7 +297,8 @@ BATCH_EXAMPLES = {
     "Params and tags": {"params": {"lr": 0.001}, "tags": {"stage": "warm-up"}},
 }
 SAYS = {
-    400: "Something in the request cannot be used; `details` name it.",
+    400: "Something in the request cannot be used; `details` name it. Also a list of runs that "
+    "took too long to find: the same request would again.",
     401: "The token is missing, unknown, expired or revoked.",
     403: "The user or the token may not do this.",
     404: "There is no such thing, or you may not see it.",

@@ -25,6 +25,7 @@ from rest_framework.response import Response
 from experiments import refusals
 from experiments.paging import BadCursor
 from experiments.values import InvalidValue
+from exptrack.databases import TookTooLong
 
 logger = structlog.get_logger(__name__)
 
@@ -66,6 +67,11 @@ class ApiError(exceptions.APIException):
     def __init__(self, message: str | None = None, details: dict | None = None) -> None:
         super().__init__(message)
         self.details = details or {}
+
+
+class QuerySyntax(ApiError):
+    status_code = status.HTTP_400_BAD_REQUEST
+    code = "query_syntax"
 
 
 class ValidationFailed(ApiError):
@@ -112,7 +118,10 @@ def described(exception: Exception) -> tuple[str, int, str, dict]:
     if isinstance(exception, exceptions.APIException):
         message = str(exception.detail)
         details = getattr(exception, "details", {})
-        return CODES.get(exception.status_code, "error"), exception.status_code, message, details
+        code = getattr(exception, "code", None) or CODES.get(exception.status_code, "error")
+        return code, exception.status_code, message, details
+    if isinstance(exception, TookTooLong):
+        return "validation_error", 400, str(exception), {}
     if isinstance(exception, Http404):
         message = str(exception) or "There is nothing here."
         return "not_found", 404, message, {}

@@ -21,8 +21,15 @@ from experiments.api.components import (
     record,
     ref,
 )
-from experiments.filters import LONGEST_TEXT, ApiRunFilter, ExperimentFilter, RunFilter
+from experiments.filters import (
+    LONGEST_TEXT,
+    ApiRunFilter,
+    ExperimentFilter,
+    QueryFilter,
+    RunFilter,
+)
 from experiments.models import WRITER_LENGTH
+from experiments.syntax import MAX_BYTES
 
 CSV = "text/csv"
 # What any request may meet, and what only some may.
@@ -74,7 +81,7 @@ def filter_schema(found: kinds.Filter) -> Schema:
         return {"type": "string", "enum": [str(value) for value, _ in found.extra["choices"]]}
     if isinstance(found, kinds.IsoDateTimeFilter):
         return {"type": "string", "format": "date-time"}
-    return TEXT | {"maxLength": LONGEST_TEXT}
+    return TEXT | {"maxLength": MAX_BYTES if isinstance(found, QueryFilter) else LONGEST_TEXT}
 
 
 PAGING = [
@@ -114,8 +121,7 @@ FIELDS = parameter(
     "What to show, with commas: attributes, `params.<name>`, `tags.<name>`, "
     "`metrics.<name>[.min …]`. The id always comes.",
 )
-NO_LANGUAGE_YET = parameter("q", TEXT, "The filter language; a 400 until it comes.")
-RUNS_QUERY = [RUN_ORDERING, FIELDS, NO_LANGUAGE_YET]
+RUNS_QUERY = [RUN_ORDERING, FIELDS]
 LOG_HEADERS = [
     parameter(
         "Idempotency-Key",

@@ -27,6 +27,7 @@ from experiments.filters import ApiRunFilter, RunFilter
 from experiments.models import Environment, Experiment, Run
 from experiments.paging import Segment
 from experiments.values import InvalidValue
+from exptrack.databases import time_limit
 
 DEFAULT_ORDERING = "-started_at"
 
@@ -36,12 +37,7 @@ def listed(
 ) -> tuple[QuerySet, Ordering, RunFilter]:
     """The runs a request asks for, their ordering, and the filters; `others` are the parameters
     it may have besides."""
-    if "q" in request.query_params:
-        raise ValidationFailed(
-            "The filter language is not available yet.",
-            {"q": ["Use search, owner, status, tag and ordering for now."]},
-        )
-    rows, filterset = filtered(filterset_class, request, rows, ["ordering", "fields", "q", *others])
+    rows, filterset = filtered(filterset_class, request, rows, ["ordering", "fields", *others])
     try:
         ordering = parse_ordering(request.query_params.get("ordering", DEFAULT_ORDERING))
     except InvalidValue as error:
@@ -82,6 +78,7 @@ class RunList(ApiView):
     reads_query = True
     log_scope_methods = ("GET", "POST")
 
+    @time_limit()
     def get(self, request: Request) -> Response:
         rows = Run.objects.visible_to(request.user).alive().for_table()
         rows, ordering, filters = listed(request, rows, ApiRunFilter, *PAGING)
@@ -191,6 +188,7 @@ class RunCsv(AnyAcceptView):
 
     reads_query = True
 
+    @time_limit()
     def get(self, request: Request) -> StreamingHttpResponse:
         rows = Run.objects.visible_to(request.user).alive().for_table()
         rows, ordering, filters = listed(request, rows, ApiRunFilter)
@@ -206,6 +204,7 @@ class ExperimentCsv(AnyAcceptView):
 
     reads_query = True
 
+    @time_limit()
     def get(self, request: Request, pk: str) -> StreamingHttpResponse:
         experiment = access.readable_experiment(request.user, path_id(pk))
         rows = Run.objects.visible_to(request.user).alive().for_table()

@@ -32,7 +32,7 @@ def error(answer) -> dict:
     ("method", "path", "body", "extra", "status", "code"),
     [
         ("get", "runs/?limit=0", None, {}, 400, "validation_error"),
-        ("get", "runs/?q=x", None, {}, 400, "validation_error"),
+        ("get", "runs/?q=x=", None, {}, 400, "query_syntax"),
         ("get", "runs/0199aaaa-0000-7000-8000-000000000000/", None, {}, 404, "not_found"),
         ("get", "runs/not-an-id/", None, {}, 404, "not_found"),
         ("get", "nothing/", None, {}, 404, "not_found"),

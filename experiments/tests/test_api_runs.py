@@ -309,7 +309,6 @@ def test_a_search_for_an_id_finds_it(script, several):
         {"fields": ","},
         {"fields": ",".join(f"params.p{n}" for n in range(101))},
         {"limit": "1001"},
-        {"q": "status = running"},
         {"cursor": "made-up"},
         {"search": "a\x00b"},
         {"owner__password__startswith": "a"},
@@ -547,7 +546,7 @@ def test_statements_do_not_grow_with_runs(script, alice, django_assert_num_queri
     crowd(experiment, alice, 57)
     with django_assert_num_queries(len(few), exact=False):
         assert script.get(LIST, {"limit": 1000, **query}).status_code == 200
-    assert len(few) <= 12
+    assert len(few) <= 15  # three of them bound the time, on PostgreSQL
 
 
 def test_statements_of_the_csv_do_not_grow_with_runs(script, alice, django_assert_num_queries):

@@ -17,7 +17,9 @@ ROOMS = ("exptrack", "accounts", "experiments")
 # Doors are where people and scripts come in; nothing inside may know who is at the door.
 DOORS = ("experiments.api", "experiments.views", "experiments.management", "experiments.admin")
 # Worked out on paper alone: they know neither tables nor requests.
-PURE = ("experiments.series", "experiments.search", "experiments.values", "experiments.fields")
+PURE = tuple(
+    f"experiments.{name}" for name in ("series", "search", "syntax", "literals", "values", "fields")
+)
 # What writes and reads, for whichever door asks.
 INNER = tuple(
     f"experiments.{name}"

@@ -1,0 +1,95 @@
+"""SQL that means the same on both databases, where Django's own does not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from django.db.models import BooleanField, CharField, FloatField, Func, Value
+from django.db.models.functions import Lower
+
+GLOB_SIGNS = "*?["
+
+
+class NumberInText(Func):
+    """The number a text reads as, or NULL: a decimal of up to 99 digits before and behind the
+    point and an exponent of up to two, so that no text makes PostgreSQL's cast fail. On SQLite
+    `databases.number_in_text` does the same."""
+
+    output_field = FloatField()
+    arity = 1
+    template = (
+        "(CASE WHEN %(expressions)s ~ "
+        r"'^[+-]?([0-9]{1,99}(\.[0-9]{0,99})?|\.[0-9]{1,99})([eE][+-]?[0-9]{1,2})?$' "
+        "THEN %(expressions)s::double precision END)"
+    )
+
+    def as_sql(self, compiler, connection, **context):  # noqa: ANN001, ANN201
+        sql, params = super().as_sql(compiler, connection, **context)
+        return sql, (*params, *params)
+
+    def as_sqlite(self, compiler, connection, **context):  # noqa: ANN001, ANN201
+        return super().as_sql(compiler, connection, template="number_in_text(%(expressions)s)")
+
+
+class CodePoints(Func):
+    """A text to be ordered by its code points, whatever language the database is set to."""
+
+    output_field = CharField()
+    arity = 1
+
+    def as_postgresql(self, compiler, connection, **context):  # noqa: ANN001, ANN201
+        return self.as_sql(compiler, connection, template='(%(expressions)s) COLLATE "C"')
+
+    def as_sqlite(self, compiler, connection, **context):  # noqa: ANN001, ANN201
+        return self.as_sql(compiler, connection, template="%(expressions)s")
+
+
+class Like(Func):
+    """Whether a whole text is like a pattern, where `%` stands for anything and `_` for one
+    character, both themselves behind a backslash. `folded` pays no attention to case.
+
+    SQLite's own LIKE folds ASCII, so GLOB takes its place there."""
+
+    output_field = BooleanField()
+    conditional = True
+    arity = 1
+
+    def __init__(self, text: object, pattern: str = "", *, folded: bool = False) -> None:
+        super().__init__(text)
+        self.pattern = pattern
+        self.folded = folded
+
+    def as_postgresql(self, compiler, connection, **context):  # noqa: ANN001, ANN201
+        pattern = "".join(
+            sign if literal is None else re.sub(r"([%_\\])", r"\\\1", literal)
+            for sign, literal in parts_of(self.pattern)
+        )
+        return self.compared(compiler, "LIKE", pattern)
+
+    def as_sqlite(self, compiler, connection, **context):  # noqa: ANN001, ANN201
+        pattern = "".join(
+            {"%": "*", "_": "?"}[sign]
+            if literal is None
+            else f"[{literal}]"
+            if literal in GLOB_SIGNS
+            else literal
+            for sign, literal in parts_of(self.pattern)
+        )
+        return self.compared(compiler, "GLOB", pattern)
+
+    def compared(self, compiler, operator, pattern):  # noqa: ANN001, ANN201
+        """`text OPERATOR pattern`, both folded by the database if at all."""
+        sides = [self.source_expressions[0], Value(pattern, output_field=CharField())]
+        (text, first), (like, second) = (
+            compiler.compile(Lower(side) if self.folded else side) for side in sides
+        )
+        return f"{text} {operator} {like}", (*first, *second)
+
+
+def parts_of(pattern: str) -> Iterator[tuple[str, str | None]]:
+    """The characters of a pattern, each as (sign, None) or ("", literal). A backslash at the very
+    end, which escapes nothing, is itself."""
+    for found in re.finditer(r"\\(.)|([%_])|(.)", pattern, re.DOTALL):
+        escaped, sign, plain = found.groups()
+        yield (sign, None) if sign else ("", escaped if escaped is not None else plain)
