@@ -37,8 +37,12 @@ def prepare_params(params: Mapping[str, object]) -> dict[str, ParamValue]:
 
 def write_params(run: Run, params: Mapping[str, ParamValue]) -> None:
     """Store params of a locked run. An equal value again is fine, a different one a Conflict."""
-    if not params:
-        return
+    if params:
+        insert_params(run, without_stored(run, params))
+
+
+def without_stored(run: Run, params: Mapping[str, ParamValue]) -> dict[str, ParamValue]:
+    """Those of the params that the run does not have; Conflict when it has another value."""
     known = dict(run.params.filter(name__in=params).values_list("name", "pk"))
     stored = {param.name: param for param in Param.objects.filter(pk__in=known.values())}
     differing = {
@@ -48,6 +52,11 @@ def write_params(run: Run, params: Mapping[str, ParamValue]) -> None:
     }
     if differing:
         raise Conflict("A param keeps its first value; these differ from it.", differing)
+    return {name: new for name, new in params.items() if name not in stored}
+
+
+def insert_params(run: Run, params: Mapping[str, ParamValue]) -> None:
+    """Store params that the run does not have."""
     Param.objects.bulk_create(
         [
             Param(
@@ -61,7 +70,6 @@ def write_params(run: Run, params: Mapping[str, ParamValue]) -> None:
                 number=new.number,
             )
             for name, new in params.items()
-            if name not in stored
         ],
         batch_size=ROWS_PER_STATEMENT,
     )

@@ -21,7 +21,13 @@ from accounts.models import User
 from experiments import access
 from experiments.announcing import announce
 from experiments.compare_and_swap import append_if_unchanged
-from experiments.labels import checked_tags, prepare_params, write_params, write_tags
+from experiments.labels import (
+    checked_tags,
+    insert_params,
+    prepare_params,
+    write_params,
+    write_tags,
+)
 from experiments.models import Environment, Experiment, Run
 from experiments.refusals import Conflict, Gone, Invalid, RepeatDiffers, SequenceGap, checked
 from experiments.storing import (
@@ -171,7 +177,7 @@ def start_run(
     try:
         with transaction.atomic():
             run.save(force_insert=True)
-            write_params(run, checked_params)
+            insert_params(run, checked_params)
             write_tags(run, checked_labels)
             if environment:
                 Environment.objects.create(run=run, data=environment)
@@ -211,12 +217,15 @@ def visible_parent(user: User, parent: uuid.UUID | None) -> Run | None:
 
 
 def note_new_run(experiment_id: uuid.UUID, started_at: datetime) -> None:
-    """Move the experiment's last-run time forward; one conditional update, never back, and never
-    into the future, whatever a client's clock says."""
+    """Move the experiment's last-run time forward; never back, and never into the future,
+    whatever a client's clock says. Runs that start at the same moment do not wait for each other:
+    while one moves it, the next leaves it alone."""
     started_at = min(started_at, timezone.now())
-    Experiment.objects.filter(
+    behind = Experiment.objects.filter(
         Q(last_run_at=None) | Q(last_run_at__lt=started_at), pk=experiment_id
-    ).update(last_run_at=started_at)
+    )
+    free = behind.select_for_update(skip_locked=True, no_key=True).values("pk")
+    Experiment.objects.filter(pk__in=free).update(last_run_at=started_at)
 
 
 def heartbeat(*, run: Run) -> Run:

@@ -9,7 +9,7 @@ import math
 import re
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from django.db.models import QuerySet
@@ -17,8 +17,8 @@ from django.db.models import QuerySet
 from experiments.fields import Field, Ordering, parse_field
 from experiments.models import Metric, Param, Run, Tag
 from experiments.paging import every_page
-from experiments.querysets import columns_of_runs, rows_of_runs
-from experiments.values import InvalidValue
+from experiments.querysets import NAMES_SHOWN, columns_of_runs, rows_of_runs
+from experiments.values import InvalidValue, ParamValue
 from experiments.wire import token
 from exptrack.databases import limited
 
@@ -150,6 +150,16 @@ def complete(runs: Sequence[Run]) -> RunTable:
         setattr(table, f"{kind}s", rows)
         table.truncated |= more
     return table
+
+
+def as_started(run: Run, params: Mapping[str, ParamValue], tags: Mapping[str, str]) -> RunTable:
+    """The table of a run that has nothing but what it was started with; nothing is asked."""
+    if max(len(params), len(tags)) > NAMES_SHOWN:
+        return complete([run])
+    labels = {name: Tag(name=name, text=text) for name, text in tags.items()}
+    return RunTable(
+        [run], params={run.pk: dict(params)}, metrics={run.pk: {}}, tags={run.pk: labels}
+    )
 
 
 def default_columns(runs: Sequence[Run]) -> list[Field]:

@@ -9,7 +9,7 @@ from django.http import StreamingHttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from experiments import access, curating, recording, tables
+from experiments import access, curating, labels, recording, tables
 from experiments.api import serializers, shapes
 from experiments.api.base import (
     PAGING,
@@ -72,6 +72,14 @@ def detail(request: Request, run: Run) -> dict:
     )
 
 
+def detail_as_started(request: Request, run: Run, fields: dict) -> dict:
+    """`detail` of a run just started, from what it was started with."""
+    params = labels.prepare_params(fields.get("params") or {})
+    tags = labels.checked_tags(fields.get("tags") or {})
+    table = tables.as_started(run, params, tags)
+    return shapes.run_detail_json(request, run, table, fields.get("environment") or {})
+
+
 class RunList(ApiView):
     """All runs one may see, and new ones."""
 
@@ -98,7 +106,9 @@ class RunList(ApiView):
     def post(self, request: Request) -> Response:
         fields = checked_input(serializers.RunIn, request.data)
         run, created = recording.start_run(user=request.user, **fields)
-        return Response(detail(request, run), status=201 if created else 200)
+        if not created:
+            return Response(detail(request, run))
+        return Response(detail_as_started(request, run, fields), status=201)
 
 
 class RunDetail(ApiView):

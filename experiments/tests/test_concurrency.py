@@ -11,6 +11,7 @@ from threading import Barrier
 
 import pytest
 from clients import Script, log_path
+from django.db import connection, connections, transaction
 from stored import faults
 from writers import Load, run_load
 
@@ -108,3 +109,23 @@ def test_one_param_with_several_values_at_once_keeps_one_and_refuses_the_rest(
     assert answers[kept][0] == 200
     assert Metric.objects.get().last == float(kept)
     assert Metric.objects.get().count == 1
+
+
+@pytest.mark.only_on("postgresql")
+def test_a_run_starts_while_another_still_notes_the_experiments_last_run(
+    transactional_db, alice, run
+):
+    other = connections["default"].copy()
+    try:
+        with transaction.atomic(), other.cursor() as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute(
+                "UPDATE experiments_experiment SET last_run_at = now() WHERE id = %s",
+                [run.experiment_id],
+            )
+            with connection.cursor() as mine:
+                mine.execute("SET LOCAL lock_timeout = 200")
+            recording.start_run(user=alice, experiment="crowded")
+    finally:
+        other.close()
+    assert Run.objects.filter(experiment=run.experiment_id).count() == 2
