@@ -7,9 +7,10 @@ from collections import Counter
 import pytest
 
 from experiments import tables
+from experiments.charts import run_colour
 from experiments.fields import Field
 from experiments.models import Experiment, Run
-from experiments.templatetags.runs import places, run_colour, shown_of, spans, tail_of
+from experiments.templatetags.runs import places, shown_of, spans, tail_of
 from experiments.tests.crowds import crowd
 
 
