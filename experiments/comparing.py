@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from django.db.models import CharField, Count, Value
+from django.db.models.functions import Concat
 
 from experiments.models import Environment, Metric, Run
-from experiments.querysets import rows_of_runs, rows_related
+from experiments.querysets import folded_contains, rows_of_runs, rows_related
 from experiments.values import canonical_text
 
 MAX_COMPARED = 100
 SHOWN_NAMES = 1_000
+MOST_ROWS = 5_000
+# What must be equal for two runs' rows of a name to be the same.
+EQUAL_METRICS = {
+    "last": ("last", "last_kind"),
+    "min": ("min",),
+    "max": ("max",),
+    "mean": ("sum", "count"),
+}
 
 
 def compared(runs: Sequence[Run]) -> dict:
@@ -112,3 +124,80 @@ def summary_json(metric: Metric) -> dict:
         "nan_count": metric.nan_count,
         "inf_count": metric.inf_count,
     }
+
+
+# --- The page --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One row of a comparison: something named that at least one of the runs has, and whether
+    the runs differ in it (one that lacks it does)."""
+
+    kind: str  # metric, param, tag or environment
+    name: str
+    differs: bool
+
+
+def compared_rows(runs: Sequence[Run], part: str, aggregate: str) -> list[Compared]:
+    """Every metric, param and tag that any of the runs has and whose name contains `part`, in
+    any case. Whether they differ is worked out by the database: a param may be 64 KiB long. A
+    statement for each kind."""
+    equal = {
+        "metric": EQUAL_METRICS[aggregate],
+        "param": (Concat("kind", Value(":"), "text", output_field=CharField()),),
+        "tag": ("text",),
+    }
+    return [
+        row for kind, columns in equal.items() for row in rows_of_kind(runs, kind, part, columns)
+    ]
+
+
+def rows_of_kind(
+    runs: Sequence[Run], kind: str, part: str, columns: Sequence[object]
+) -> list[Compared]:
+    """The rows of one kind by name; they are the same where all of `columns` are."""
+    found = rows_related(runs, f"{kind}s").filter(run__in=list(runs))
+    if part:
+        found = found.filter(folded_contains("name", part))
+    counts = {f"values_{n}": Count(column, distinct=True) for n, column in enumerate(columns)}
+    counts["present"] = Count(columns[0])
+    rows = found.values("name").annotate(runs=Count("pk"), **counts).order_by("name")[:MOST_ROWS]
+    return [
+        Compared(
+            kind,
+            row["name"],
+            row["runs"] < len(runs)
+            or 0 < row["present"] < len(runs)
+            or any(row[name] > 1 for name in counts if name != "present"),
+        )
+        for row in rows
+    ]
+
+
+def environment_texts(runs: Sequence[Run]) -> dict[uuid.UUID, dict[str, str]]:
+    """What is known of where each run ran, as texts by name; what a name holds by name itself,
+    such as the packages, stands as an entry each: `packages numpy`."""
+    found = Environment.objects.filter(run__in=list(runs)).values_list("run_id", "data")
+    return {run_id: dict(entries_of(data)) for run_id, data in found if isinstance(data, dict)}
+
+
+def entries_of(data: Mapping[str, object], head: str = "") -> Iterator[tuple[str, str]]:
+    """The entries of one environment, those within others behind their names."""
+    for name, value in data.items():
+        if isinstance(value, dict) and not head:
+            yield from entries_of(value, f"{name} ")
+        elif value not in (None, "", [], {}):
+            yield f"{head}{name}", canonical_text(value)
+
+
+def environment_rows(
+    runs: Sequence[Run], texts: Mapping[uuid.UUID, Mapping[str, str]], part: str
+) -> list[Compared]:
+    """The entries of the runs' environments that have `part` in their name, in any case."""
+    wanted = part.casefold()
+    return [
+        Compared("environment", entry["name"], entry["differs"])
+        for entry in side_by_side(runs, texts)
+        if wanted in entry["name"].casefold()
+    ]

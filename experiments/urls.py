@@ -100,6 +100,8 @@ urlpatterns += [path("live/", live.live_changes, name="live")]
 
 # /compare/
 urlpatterns += [
+    path("compare/", compare.compare, name="compare"),
+    path("compare/runs/", compare.compare_runs, name="compare-runs"),
     path("compare/series/", compare.compare_series, name="compare-series"),
     path("compare/points.csv", compare.compare_points, name="compare-points"),
 ]

@@ -1,12 +1,169 @@
-"""Runs side by side: the page, and what its charts are drawn from."""
+"""Runs side by side: tables, charts, and what the charts are drawn from."""
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Sequence
+
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from experiments import access, charts
-from experiments.views.charts import OverlayForm, json_response, refused
+from experiments import access, charts, comparing, tables
+from experiments.comparing import MAX_COMPARED, Compared
+from experiments.fields import Field
+from experiments.listing import Asked
+from experiments.models import Run
+from experiments.templatetags.compare import LONGEST_CELL, Comparison
+from experiments.values import InvalidValue, uuid_in
+from experiments.views.charts import (
+    X_NAMES,
+    Board,
+    OverlayForm,
+    chart_settings,
+    choice,
+    json_response,
+    query_of,
+    refused,
+)
+from experiments.views.lists import list_page, numbered_pager, page_number
+from exptrack.pages import render_page, wants_fragment
+
+VIEWS = ("table", "charts")
+AGGREGATES = tuple(comparing.EQUAL_METRICS)
+METRICS_PER_PAGE = 24
+# As many cells as a browser lays out without a pause, but rows enough to be worth a page.
+MOST_CELLS, LEAST_ROWS, MOST_ROWS = 10_000, 50, 200
+RUNS_FOUND = 20
+PATCHES_SHOWN = 12
+UNREAD = {
+    "param": ("experiment", "value", "text"),
+    "tag": ("experiment", "text"),
+    "metric": ("experiment", "last_time"),
+}
+
+
+@require_safe
+def compare(request: HttpRequest) -> HttpResponse:
+    """Up to a hundred runs side by side, whichever experiments they are of."""
+    asked = Asked.by(request)
+    runs = asked_runs(request, asked)
+    view = asked.read("view", choice(*VIEWS), "table")
+    part = asked.read("search", name_part, "")
+    context = {"asked": asked, "runs": runs, "view": view, "search": part}
+    if runs:
+        page = charts_context if view == "charts" else table_context
+        context |= {"lines": charts.lines_of(runs)} | page(asked, runs, part)
+        context["strip"] = list(zip(runs, context["lines"], without_each(asked, runs), strict=True))
+    return list_page(request, "experiments/compare.html", context, fragment="compared")
+
+
+def asked_runs(request: HttpRequest, asked: Asked) -> list[Run]:
+    """The runs an address names, as far as they are to be seen; what is left out is told."""
+    texts = list(dict.fromkeys(asked.query.getlist("run")))
+    if len(texts) > MAX_COMPARED:
+        asked.faults.append(f"Only the first {MAX_COMPARED} of {len(texts)} runs are compared.")
+        texts = texts[:MAX_COMPARED]
+    ids = [run_id for text in texts if (run_id := uuid_in(text)) is not None]
+    found = access.visible_runs(request.user, ids)
+    runs = [found[run_id] for run_id in dict.fromkeys(ids) if run_id in found]
+    absent = len(texts) - len(runs)
+    if absent:
+        words = "1 of these runs is" if absent == 1 else f"{absent} of these runs are"
+        asked.faults.append(f"{words} left out: not there, or not for you to see.")
+    asked.query.setlist("run", [str(run.pk) for run in runs])
+    return runs
+
+
+def name_part(text: str) -> str:
+    """Part of the name of a row, or InvalidValue."""
+    if len(text) > 250:
+        raise InvalidValue("A name has at most 250 characters.")
+    return text
+
+
+def without_each(asked: Asked, runs: Sequence[Run]) -> list[str]:
+    """For each run the address of the comparison without it."""
+    addresses = []
+    for run in runs:
+        query = asked.query.copy()
+        query.setlist("run", [str(other.pk) for other in runs if other != run])
+        addresses.append(f"{asked.path}?{query.urlencode(safe=',:')}")
+    return addresses
+
+
+# --- Side by side ----------------------------------------------------------------------------
+
+
+def table_context(asked: Asked, runs: list[Run], part: str) -> dict:
+    """A page of the rows that are asked for, in a column for each run."""
+    aggregate = asked.read("value", choice(*AGGREGATES), "last")
+    differing = asked.read("differ", choice("only"), "") == "only" and len(runs) > 1
+    baseline = asked.read("baseline", one_of(runs), None)
+    texts = comparing.environment_texts(runs)
+    rows = comparing.compared_rows(runs, part, aggregate)
+    rows += comparing.environment_rows(runs, texts, part)
+    kept = [row for row in rows if row.differs] if differing else rows
+    size = min(max(MOST_CELLS // len(runs), LEAST_ROWS), MOST_ROWS)
+    start = (asked.read("page", page_number, 1) - 1) * size
+    shown = kept[start : start + size]
+    table = tables.chosen(runs, [*map(field_of(aggregate), shown)], without=UNREAD)
+    return {
+        "comparison": Comparison(
+            runs, baseline or runs[0], shown, table, texts, aggregate, baseline is not None
+        ),
+        "aggregates": [(name, asked.url_with(value=name, page=None)) for name in AGGREGATES],
+        "differing": differing,
+        "counts": (len(kept), len(rows), sum(row.differs for row in rows)),
+        "pager": numbered_pager(asked, kept[start : start + size + 1], size, start=start),
+        "patches": patches(runs, texts, shown),
+    }
+
+
+def one_of(runs: Sequence[Run]) -> object:
+    """A rule that finds one of these runs by its id."""
+
+    def rule(text: str) -> Run:
+        found = next((run for run in runs if run.pk == uuid_in(text)), None)
+        if found is None:
+            raise InvalidValue("The baseline is one of the runs that are compared.")
+        return found
+
+    return rule
+
+
+def field_of(aggregate: str) -> object:
+    """A row as a column of the runs table; nothing there for an entry of the environment."""
+    return lambda row: Field(row.kind, row.name, aggregate if row.kind == "metric" else "")
+
+
+def patches(
+    runs: Sequence[Run], texts: dict[uuid.UUID, dict[str, str]], rows: Sequence[Compared]
+) -> list[tuple[str, str, list[Run]]]:
+    """The long texts of the rows shown, each once: its name, the text, and whose it is."""
+    owners: dict[tuple[str, str], list[Run]] = {}
+    for row in rows:
+        for run in runs if row.kind == "environment" else ():
+            text = texts.get(run.pk, {}).get(row.name, "")
+            if "\n" in text or len(text) > LONGEST_CELL:
+                owners.setdefault((row.name, text), []).append(run)
+    return [(*key, found) for key, found in list(owners.items())[:PATCHES_SHOWN]]
+
+
+# --- Charts ----------------------------------------------------------------------------------
+
+
+def charts_context(asked: Asked, runs: list[Run], part: str) -> dict:
+    """A page of metrics, one chart each with a line for each run."""
+    start = (asked.read("page", page_number, 1) - 1) * METRICS_PER_PAGE
+    names = [metric.name for metric in charts.overlaid(runs, "", 0, X_NAMES)]
+    metrics = charts.overlaid(runs, part, start, METRICS_PER_PAGE + 1)
+    series_url = f"{reverse('compare-series')}?{query_of(run.pk for run in runs)}"
+    shown = metrics[:METRICS_PER_PAGE]
+    return {
+        "board": Board(runs, shown, chart_settings(asked, names), series_url),
+        "pager": numbered_pager(asked, metrics, METRICS_PER_PAGE, start=start),
+    }
 
 
 @require_safe
@@ -30,3 +187,29 @@ def compare_points(request: HttpRequest) -> HttpResponse:
     response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = 'attachment; filename="points.csv"'
     return response
+
+
+# --- More runs -------------------------------------------------------------------------------
+
+
+@require_safe
+def compare_runs(request: HttpRequest) -> HttpResponse:
+    """Runs that could be compared too, found by name or id: the newest that one may see."""
+    asked = Asked.by(request)
+    chosen = asked_runs(request, asked)
+    part = asked.read("find", name_part, "")
+    rows = Run.objects.visible_to(request.user).alive().for_table()
+    rows = rows.searched(part) if part else rows
+    found = rows.exclude(pk__in=[run.pk for run in chosen]).order_by("-id")[: RUNS_FOUND + 1]
+    context = {
+        "asked": asked,
+        "chosen": chosen,
+        "find": part,
+        "found": list(found),
+        "most": RUNS_FOUND,
+        "hidden": [(name, text) for name, texts in asked.query.lists() for text in texts
+                   if name not in ("find", "page")],
+    }  # fmt: skip
+    status = 422 if asked.faults and not wants_fragment(request) else 200
+    template = "experiments/compare_runs.html"
+    return render_page(request, template, context, fragment="found", status=status)

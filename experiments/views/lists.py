@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.http import HttpRequest, HttpResponse
 
+from experiments.listing import Asked
+from experiments.values import InvalidValue
 from exptrack.pages import render_page, wants_fragment
 
 # Forms whose own address, full of empty fields, is tidied, and what becomes of the page's: one
@@ -20,3 +24,23 @@ def list_page(request: HttpRequest, template: str, context: dict, *, fragment: s
     if wants_fragment(request) and request.htmx.trigger in FORMS:
         response[FORMS[request.htmx.trigger]] = asked.url
     return response
+
+
+def page_number(text: str) -> int:
+    """A page, counted from 1, or InvalidValue."""
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text)):
+        raise InvalidValue("Pages are counted from 1.")
+    return int(text)
+
+
+def numbered_pager(asked: Asked, rows: Sequence, size: int, *, start: int) -> dict:
+    """What `pager.html` needs for a short list that is paged by number: `rows` are those from
+    `start` on, one too many where there are more than `size`. Nothing when one page holds all."""
+    number = start // size + 1
+    if number == 1 and len(rows) <= size:
+        return {}
+    return {
+        "previous": asked.url_with(page=str(number - 1)) if number > 1 else None,
+        "next": asked.url_with(page=str(number + 1)) if len(rows) > size else None,
+        "summary": f"{start + 1:,}–{start + min(len(rows), size):,}" if rows else "",
+    }

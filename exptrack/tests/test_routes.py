@@ -71,6 +71,8 @@ PAGES = {
     "runs/<uuid:pk>/restore/": "POST",
     "markdown/": "POST",
     "live/": "GET",
+    "compare/": "GET",
+    "compare/runs/": "GET",
     "compare/series/": "GET",
     "compare/points.csv": "GET",
     "account/": "GET",

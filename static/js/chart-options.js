@@ -111,6 +111,7 @@ class ChartOptions extends HTMLElement {
     const place = this.owner.querySelector("[data-numbers]");
     const isTable = this.owner.toggleAttribute("data-as-table");
     place.replaceChildren();
+    place.tabIndex = isTable ? 0 : -1;
     if (!isTable) return;
     const table = document.createElement("table");
     table.className = "table";

@@ -6,6 +6,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 const MOST_ROWS = 16;
 const REACH = 14;
+const FEW_DOTS = 8;
 const APART = 14;
 const EVENTS = ["pointermove", "pointerdown", "pointerleave", "pointercancel"];
 const writing = Chart.registry.getPlugin("writing");
@@ -104,7 +105,7 @@ class ChartReadout extends HTMLElement {
       item.append(element("bdi", "readout-name clip", runs.get(series.run).name));
     }
     item.append(element("span", "readout-value", writing.short(point.y)));
-    const around = extremes(series, point.x);
+    const around = isNearest || runs.size === 1 ? extremes(series, point.x) : "";
     if (around) item.append(element("span", "readout-around", around));
     return item;
   }
@@ -112,8 +113,10 @@ class ChartReadout extends HTMLElement {
   draw({ left, rows }) {
     const { chartArea: area } = this.owner.chart;
     const line = shape("line", { x1: left, x2: left, y1: area.top, y2: area.bottom, class: "crosshair" });
-    const dots = rows.filter(({ top }) => top >= area.top && top <= area.bottom).map((row) =>
-      shape("circle", { cx: row.left, cy: row.top, r: 3, fill: row.curve.look.ink, class: "crosshair-dot" }));
+    const inside = rows.filter(({ top }) => top >= area.top && top <= area.bottom);
+    const r = inside.length > FEW_DOTS ? 2 : 3;
+    const dots = inside.map(({ left: cx, top: cy, curve }) =>
+      shape("circle", { cx, cy, r, fill: curve.look.ink, class: "crosshair-dot" }));
     this.overlay.querySelector("g").replaceChildren(line, ...dots);
   }
 }

@@ -1,0 +1,127 @@
+"""Comparing runs as people do it."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from experiments import recording
+from experiments.models import Experiment, Run
+from experiments.storing import Columns
+from experiments.tests.crowds import crowd
+
+INKS = "canvas => Chart.getChart(canvas).data.datasets.map(one => one.borderColor)"
+
+
+@pytest.fixture
+def experiment(alice) -> Experiment:
+    return Experiment.objects.create(owner=alice, name="digits")
+
+
+@pytest.fixture
+def start(alice, experiment):
+    """Starts a run with these params and a loss that falls from the given value."""
+
+    def begin(name: str, first: float = 1.0, **params) -> Run:
+        run, _ = recording.start_run(
+            user=alice, experiment=str(experiment.pk), name=name, params=params
+        )
+        columns = Columns(values=first / np.arange(1.0, 101.0), steps=np.arange(100))
+        recording.append(user=alice, run_id=run.pk, metrics={"loss": columns})
+        return run
+
+    return begin
+
+
+def query_of(runs, **others: str) -> str:
+    pairs = [*(f"run={run.pk}" for run in runs), *(f"{k}={v}" for k, v in others.items())]
+    return f"?{'&'.join(pairs)}"
+
+
+def ready(page: Page) -> Page:
+    """The page once every chart near the screen is drawn."""
+    expect(page.locator("metric-chart").first).to_have_attribute("data-state", "ready")
+    expect(page.locator("metric-chart[data-state=loading]")).to_have_count(0)
+    return page
+
+
+def test_differences_only_and_a_baseline_without_leaving(visit, start):
+    one, two = start("one", lr=1, epochs=5), start("two", 3.0, lr=2, epochs=5)
+    page = visit("compare", query=query_of([one, two]))
+    page.evaluate("document.body.dataset.same = 'page'")
+    expect(page.get_by_role("rowheader", name="epochs")).to_be_visible()
+    page.get_by_role("link", name="Differences only").click()
+    expect(page.get_by_role("rowheader", name="epochs")).to_have_count(0)
+    expect(page.get_by_role("rowheader", name="lr")).to_be_visible()
+    expect(page).to_have_url(re.compile("differ=only"))
+    page.get_by_role("link", name="make baseline").click()
+    expect(page.get_by_role("row", name="loss")).to_contain_text("-0.02")
+    assert page.evaluate("document.body.dataset.same") == "page"
+    page.go_back()
+    expect(page.get_by_role("row", name="loss")).not_to_contain_text("-0.02")
+
+
+def test_runs_are_taken_away_and_added_without_losing_place(visit, start):
+    one, two, three = (start(name, lr=lr) for lr, name in enumerate(("one", "two", "three")))
+    page = visit("compare", query=query_of([one, two], differ="only"))
+    page.get_by_role("link", name="Take two away").click()
+    expect(page.get_by_role("columnheader")).to_have_count(2)
+    page.get_by_role("button", name="Add runs").click()
+    expect(page.get_by_label("two", exact=False)).to_be_visible()
+    page.get_by_role("searchbox", name="Find runs").fill("thr")
+    expect(page.get_by_label("two", exact=False)).to_have_count(0)
+    page.get_by_label("three").check()
+    page.get_by_role("button", name="Add to the comparison").click()
+    expect(page.get_by_role("columnheader")).to_have_text(["Name", "one", "three"])
+    expect(page).to_have_url(re.compile(rf"run={one.pk}&differ=only&run={three.pk}|"
+                                        rf"run={one.pk}&run={three.pk}&differ=only"))  # fmt: skip
+
+
+def test_lines_are_told_apart_hidden_and_stay_so(visit, start):
+    runs = [start(f"r{n}", n + 1.0) for n in range(3)]
+    page = ready(visit("compare", query=query_of(runs, view="charts")))
+    canvas = page.locator("canvas")
+    assert len(set(canvas.evaluate(INKS))) == 3
+    page.get_by_label("Show r1").press("Space")
+    assert len(canvas.evaluate(INKS)) == 2
+    expect(page.locator(".chart-foot")).to_contain_text("200 of 300 points")
+    page.reload()
+    expect(page.get_by_label("Show r1")).not_to_be_checked()
+    ready(page)
+    assert len(canvas.evaluate(INKS)) == 2
+    page.get_by_role("button", name="Hide all").click()
+    expect(page.get_by_text("No points in this range.")).to_be_visible()
+    page.get_by_role("button", name="Show all").click()
+    assert len(canvas.evaluate(INKS)) == 3
+
+
+def test_one_tooltip_lists_every_run_by_value(visit, start):
+    runs = [start(f"r{n}", value) for n, value in enumerate((2.0, 9.0, 5.0))]
+    page = ready(visit("compare", query=query_of(runs, view="charts")))
+    box = page.locator("canvas").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(page.locator(".readout-name")).to_have_text(["r1", "r2", "r0"])
+
+
+def test_the_comparison_is_faultless(visit, alice, experiment, start, faultless):
+    runs = crowd(experiment, alice, 15)
+    visit("compare")
+    faultless()
+    visit("compare", query=query_of(runs, differ="only", baseline=str(runs[3].pk)))
+    faultless()
+    page = ready(visit("compare", query=query_of(runs, view="charts")))
+    page.get_by_role("button", name="options").first.click()
+    faultless()
+    page.get_by_role("button", name="Show numbers").click()
+    page.get_by_role("button", name="Add runs").click()
+    expect(page.get_by_role("button", name="Add to the comparison")).to_have_count(0)
+    faultless()
+    start("x" * 240)
+    page.get_by_role("searchbox", name="Find runs").fill("xxx")
+    expect(page.get_by_role("button", name="Add to the comparison")).to_be_visible()
+    faultless()
+    visit("compare-runs")
+    faultless()
