@@ -1,4 +1,4 @@
-"""Deleting for good, and what that would free."""
+"""Deleting for good."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime
 
 import structlog
 from django.db import transaction
-from django.db.models import BigIntegerField, Count, Func, Q, QuerySet, Sum
+from django.db.models import Q, QuerySet
 
 from experiments.models import (
     Chunk,
@@ -28,26 +28,6 @@ from experiments.models import (
 log = structlog.get_logger(__name__)
 
 RUNS_PURGED_AT_ONCE, RUNS_PURGED_IN_A_REQUEST = 200, 2_000
-
-
-class OctetLength(Func):
-    """How many bytes a binary column holds, told without reading them."""
-
-    function = "OCTET_LENGTH"
-    output_field = BigIntegerField()
-
-    def as_sqlite(self, compiler, connection, **context):  # noqa: ANN001, ANN201
-        return self.as_sql(compiler, connection, function="LENGTH", **context)
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """What some runs hold. `bytes` are those of their points as they are kept."""
-
-    runs: int
-    metrics: int
-    points: int
-    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +54,6 @@ class Doomed:
         if self.experiment is not None:
             return Run.objects.filter(with_experiment, experiment=self.experiment)
         return Run.objects.filter(with_experiment | Q(trashed_at__lte=self.before))
-
-
-def size_of(runs: QuerySet) -> Size:
-    """What these runs hold; four statements."""
-    ids = runs.order_by().values("pk")
-    metrics = Metric.objects.filter(run__in=ids).aggregate(rows=Count("pk"), points=Sum("count"))
-    sizes = [
-        model.objects.filter(metric__run__in=ids).aggregate(total=Sum(OctetLength("data")))["total"]
-        for model in (Chunk, Tail)
-    ]
-    return Size(runs.count(), metrics["rows"], metrics["points"] or 0, sum(filter(None, sizes)))
 
 
 def purge_some(doomed: Doomed) -> int:

@@ -13,6 +13,7 @@ from experiments.views import (
     runs,
     saved_views,
     settings,
+    storage,
     trash,
 )
 
@@ -74,6 +75,9 @@ urlpatterns += [
     path("trash/", trash.trash, name="trash"),
     path("trash/purge/", trash.trash_purge, name="trash-purge"),
 ]
+
+# /storage/
+urlpatterns += [path("storage/", storage.storage_use, name="storage")]
 
 # /runs/
 urlpatterns += [

@@ -1,5 +1,7 @@
 """/admin/ for everything recorded."""
 
+from datetime import timedelta
+
 import numpy as np
 import pytest
 from django.apps import apps
@@ -7,6 +9,7 @@ from django.contrib import admin
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from experiments import curating, recording
 from experiments.models import Experiment, Metric, Param, Run
@@ -170,3 +173,31 @@ def test_no_list_asks_per_row(operator, alice, model):
     with CaptureQueriesContext(connection) as many:
         operator.get(path)
     assert len(many) == len(few)
+
+
+def test_lost_runs_are_told_from_running_ones(operator, alice):
+    lost, _ = started(alice, 2)
+    Run.objects.filter(pk=lost.pk).update(
+        has_beaten=True, last_seen_at=timezone.now() - timedelta(hours=1)
+    )
+    path = reverse("admin:experiments_run_changelist")
+    for status, shown, hidden in (("lost", "run 0", "run 1"), ("running", "run 1", "run 0")):
+        page = operator.get(path, {"status": status}).text
+        assert shown in page
+        assert hidden not in page
+
+
+def test_the_trash_says_who_in_the_list(operator, alice):
+    run = started(alice, 1)[0]
+    curating.trash_runs(user=alice, runs=[run])
+    page = operator.get(reverse("admin:experiments_run_changelist"), {"trash": "yes"}).text
+    assert '<td class="field-trashed_by' in page
+    assert ">alice<" in page
+
+
+@pytest.mark.parametrize("model", ["run", "experiment"])
+def test_a_row_leads_to_its_page(operator, alice, model):
+    run = started(alice, 1)[0]
+    row = run if model == "run" else run.experiment
+    form = operator.get(reverse(f"admin:experiments_{model}_change", args=[row.pk])).text
+    assert reverse(f"{model}-detail", args=[row.pk]) in form

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from experiments import curating, purging, recording
+from experiments import curating, purging, recording, storage
 from experiments.models import Chunk, Collaborator, Experiment, Metric, Run, Tail
 from experiments.tests.crowds import crowd
 from experiments.tests.hostile import PAYLOADS, is_inert
@@ -167,7 +167,7 @@ def test_a_purge_tells_first_what_will_go(signed_in, alice, ada):
     shown = facts(page)
     assert (shown["Runs"], shown["Metrics"], shown["Points"]) == ("5", "30", "1,200")
     kept = sum(len(tail.data) for tail in Tail.objects.all())
-    assert purging.size_of(Run.objects.all()).bytes == kept > 10_000
+    assert storage.size_of(Run.objects.all()).bytes == kept > 10_000
     assert shown["Bytes of points"].endswith("KiB")
     assert Run.objects.count() == 5
 
@@ -178,9 +178,9 @@ def test_bytes_count_chunks_and_tails(alice):
     metric = Metric.objects.filter(run=runs[0]).first()
     Chunk.objects.create(metric=metric, position=0, count=1, min_step=0, max_step=0, format=1,
                          data=b"x" * 777)  # fmt: skip
-    everything = purging.size_of(Run.objects.all())
+    everything = storage.size_of(Run.objects.all())
     assert everything.bytes == 777 + sum(len(tail.data) for tail in Tail.objects.all())
-    assert purging.size_of(Run.objects.filter(pk=runs[1].pk)).bytes < everything.bytes - 777
+    assert storage.size_of(Run.objects.filter(pk=runs[1].pk)).bytes < everything.bytes - 777
 
 
 def test_one_experiment_or_run_is_purged_and_nothing_else(signed_in, alice, ada):

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_http_methods, require_safe
 
-from experiments import access, curating, outcomes, purging
+from experiments import access, curating, outcomes, purging, storage
 from experiments.filters import NameFilter
 from experiments.listing import Asked
 from experiments.models import Experiment, Run
@@ -101,7 +101,7 @@ def trash_purge(request: HttpRequest) -> HttpResponse:
     done = 0
     if request.method == "POST":
         done = counted_before(asked.get("done", "")) + purging.purge_some(doomed)
-    size = purging.size_of(doomed.runs())
+    size = storage.size_of(doomed.runs())
     experiments = doomed.experiments()
     rows = experiments if doomed.run is None else doomed.runs()
     context = {

@@ -54,6 +54,7 @@ PAGES = {
     "experiments/<uuid:pk>/people/remove/": "POST",
     "experiments/<uuid:pk>/trash/": "POST",
     "experiments/<uuid:pk>/restore/": "GET POST",
+    "storage/": "GET POST",
     "trash/": "GET",
     "trash/purge/": "GET POST",
     "runs/<uuid:pk>/": "GET",
