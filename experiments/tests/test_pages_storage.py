@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from django.core.cache import cache
 from django.db import connection
@@ -9,8 +10,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from experiments import storage
-from experiments.models import Chunk, Experiment, Metric, Run, Tail
+from experiments import recording, storage
+from experiments.models import Chunk, Experiment, Run, Tail
+from experiments.storing import Columns
 from experiments.tests.crowds import crowd
 from experiments.tests.hostile import PAYLOADS, is_inert
 from experiments.tests.reading_pages import page_of, table_of
@@ -27,6 +29,15 @@ def make(owner, name, runs) -> Experiment:
     experiment = Experiment.objects.create(owner=owner, name=name)
     crowd(experiment, owner, runs)
     return experiment
+
+
+def log_more(experiment) -> None:
+    """Points that are sealed in chunks, and some that are not."""
+    run = Run.objects.filter(experiment=experiment).first()
+    for count in (100, 30, 900, 5):
+        columns = Columns(values=np.random.default_rng(count).normal(size=count))
+        recording.append(user=run.owner, run_id=run.pk, metrics={"more": columns})
+    assert Chunk.objects.exists()
 
 
 def names(answer) -> list[str]:
@@ -46,9 +57,7 @@ def test_the_largest_experiment_comes_first(signed_in, alice, ada):
 
 def test_it_counts_just_what_is_kept(alice):
     first, second = make(alice, "a", 2), make(alice, "b", 3)
-    metric = Metric.objects.filter(experiment=first).first()
-    Chunk.objects.create(metric=metric, position=0, count=1, min_step=0, max_step=0, format=1,
-                         data=b"x" * 777)  # fmt: skip
+    log_more(first)
     kept = storage.sizes_by_experiment()
     for experiment in (first, second):
         runs = Run.objects.filter(experiment=experiment)

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from experiments import curating, purging, recording, storage
-from experiments.models import Chunk, Collaborator, Experiment, Metric, Run, Tail
+from experiments.models import Collaborator, Experiment, Run, Tail
 from experiments.tests.crowds import crowd
 from experiments.tests.hostile import PAYLOADS, is_inert
 from experiments.tests.reading_pages import page_of, table_of
@@ -170,17 +170,6 @@ def test_a_purge_tells_first_what_will_go(signed_in, alice, ada):
     assert storage.size_of(Run.objects.all()).bytes == kept > 10_000
     assert shown["Bytes of points"].endswith("KiB")
     assert Run.objects.count() == 5
-
-
-def test_bytes_count_chunks_and_tails(alice):
-    experiment = make(alice, "digits")
-    runs = crowd(experiment, alice, 2)
-    metric = Metric.objects.filter(run=runs[0]).first()
-    Chunk.objects.create(metric=metric, position=0, count=1, min_step=0, max_step=0, format=1,
-                         data=b"x" * 777)  # fmt: skip
-    everything = storage.size_of(Run.objects.all())
-    assert everything.bytes == 777 + sum(len(tail.data) for tail in Tail.objects.all())
-    assert storage.size_of(Run.objects.filter(pk=runs[1].pk)).bytes < everything.bytes - 777
 
 
 def test_one_experiment_or_run_is_purged_and_nothing_else(signed_in, alice, ada):
