@@ -11,7 +11,7 @@ from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments import curating, live, reading, recording
+from experiments import curating, live, purging, reading, recording
 from experiments.live import UNSEEN, Fresh, RunNow, Seen, Watch, changes_since, cursor_in, token_of
 from experiments.models import Experiment, Metric, Run
 from experiments.series import Points
@@ -137,7 +137,7 @@ def test_a_run_that_falls_silent_becomes_lost_without_a_new_revision(signed_in, 
 
 def test_a_purged_run_is_told_as_gone(alice, run):
     _, cursor = last_of(changes_since({}, watching(run), live.look(watching(run), {})))
-    curating.purge_runs(ids=[run.pk])
+    purging.purge_runs(ids=[run.pk])
     [change] = changes_since(cursor, watching(run), live.look(watching(run), cursor))
     assert change.data["status"] == "gone"
     assert live.has_ended(change.cursor, watching(run))
