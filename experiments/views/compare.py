@@ -26,7 +26,7 @@ from experiments.views.charts import (
     query_of,
     refused,
 )
-from experiments.views.lists import list_page, numbered_pager, page_number
+from experiments.views.lists import list_page, name_part, numbered_pager, page_number
 from exptrack.pages import render_page, wants_fragment
 
 VIEWS = ("table", "charts")
@@ -73,13 +73,6 @@ def asked_runs(request: HttpRequest, asked: Asked) -> list[Run]:
         asked.faults.append(f"{words} left out: not there, or not for you to see.")
     asked.query.setlist("run", [str(run.pk) for run in runs])
     return runs
-
-
-def name_part(text: str) -> str:
-    """Part of the name of a row, or InvalidValue."""
-    if len(text) > 250:
-        raise InvalidValue("A name has at most 250 characters.")
-    return text
 
 
 def without_each(asked: Asked, runs: Sequence[Run]) -> list[str]:

@@ -19,7 +19,9 @@ from experiments.paging import CURSOR_PARAMETER, bounded_count
 from experiments.querysets import STATUSES
 from experiments.templatetags.runs import looked_at
 from experiments.values import InvalidValue
+from experiments.views.charts import choice
 from experiments.views.lists import list_page
+from experiments.views.run_charts import run_charts_context
 from experiments.views.saved_views import default_url, views_context
 from exptrack.pages import wants_fragment
 
@@ -93,8 +95,10 @@ def experiment_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 
 
 def runs_context(asked: Asked, experiment: Experiment) -> dict:
-    """The page of runs that an address asks for, in columns."""
+    """The page of runs that an address asks for, in columns or as curves."""
     rows, filters, ordering, columns = asked_runs(asked, experiment)
+    if asked.read("view", choice("table", "charts"), "table") == "charts":
+        return run_charts_context(asked, experiment, rows, filters, ordering)
     limit = asked.limit()
     page = asked.page(
         lambda now: rows.segments(ordering, experiment.pk, now),

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from django.http import HttpRequest, HttpResponse
 
 from experiments.listing import Asked
-from experiments.values import InvalidValue
+from experiments.values import NAME_LENGTH, InvalidValue
 from exptrack.pages import render_page, wants_fragment
 
 # Forms whose own address, full of empty fields, is tidied, and what becomes of the page's: one
 # that narrows the list replaces it, choosing columns is a step to come back from.
-FORMS = {"filters": "HX-Replace-Url", "column-form": "HX-Push-Url"}
+FORMS = {
+    "filters": "HX-Replace-Url",
+    "metric-filters": "HX-Replace-Url",
+    "column-form": "HX-Push-Url",
+}
 
 
 def list_page(request: HttpRequest, template: str, context: dict, *, fragment: str) -> HttpResponse:
@@ -24,6 +28,13 @@ def list_page(request: HttpRequest, template: str, context: dict, *, fragment: s
     if wants_fragment(request) and request.htmx.trigger in FORMS:
         response[FORMS[request.htmx.trigger]] = asked.url
     return response
+
+
+def name_part(text: str) -> str:
+    """Part of the name of a row, or InvalidValue."""
+    if len(text) > NAME_LENGTH:
+        raise InvalidValue(f"A name has at most {NAME_LENGTH} characters.")
+    return text
 
 
 def page_number(text: str) -> int:
