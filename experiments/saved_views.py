@@ -26,9 +26,9 @@ log = structlog.get_logger(__name__)
 
 # What of an address says which runs are shown and how; a place in the list is not part of it.
 FILTERS = ("q", "search", "owner", "status", "tag", "within", "created_after", "created_before")
-TABLE = ("ordering", "columns", "group", "limit", "view")
-CHARTS = ("x", "xscale", "yscale", "smoothing", "outliers", "limits", "hide")
-KEPT = frozenset((*FILTERS, *TABLE, *CHARTS))
+TABLE = ("ordering", "columns", "group", "inside", "limit", "view")
+CURVES = ("drawn", "metric", "hide", "x", "xscale", "yscale", "smoothing", "outliers", "limits")
+KEPT = frozenset((*FILTERS, *TABLE, *CURVES))
 LONGEST_QUERY = 8_000
 MOST_SHOWN = 200
 

@@ -73,16 +73,17 @@ class RunTable:
 
     def best(self, column: Field) -> float | None:
         """The best finite value of a metric's column, where there are two that differ."""
-        if column.aggregate not in COMPARED:
-            return None
-        values = [
-            value
-            for run in self.runs
-            if (value := self.value(run, column)) is not None and value - value == 0
-        ]
-        if not values or min(values) == max(values) or says_nothing_of_quality(column.name):
-            return None
-        return min(values) if least_is_best(column.name) else max(values)
+        return best_of(column, [self.value(run, column) for run in self.runs])
+
+
+def best_of(column: Field, values: Iterable[float | None]) -> float | None:
+    """The best finite one of a metric's values, where there are two that differ."""
+    if column.aggregate not in COMPARED or says_nothing_of_quality(column.name):
+        return None
+    finite = [value for value in values if value is not None and value - value == 0]
+    if not finite or min(finite) == max(finite):
+        return None
+    return min(finite) if least_is_best(column.name) else max(finite)
 
 
 def least_is_best(name: str) -> bool:

@@ -13,12 +13,14 @@ from accounts.snippets import LOG_A_RUN
 from experiments import access, outcomes, querysets, tables
 from experiments.fields import Field, Ordering, parse_ordering
 from experiments.filters import AGES, ExperimentFilter, RunTableFilter
+from experiments.grouping import Group, csv_of_groups
 from experiments.listing import PAGE_SIZES, Asked
 from experiments.models import Experiment, Run
 from experiments.paging import CURSOR_PARAMETER, bounded_count
 from experiments.querysets import STATUSES
 from experiments.templatetags.runs import looked_at
 from experiments.values import InvalidValue
+from experiments.views import groups
 from experiments.views.charts import choice
 from experiments.views.lists import list_page
 from experiments.views.run_charts import run_charts_context
@@ -79,8 +81,9 @@ def experiment_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         return redirect(url)
     asked = Asked.by(request)
     asked.query.pop("find", None)  # belongs to the form that chooses columns
-    context = {"experiment": experiment, "asked": asked} | runs_context(asked, experiment)
-    owners = {request.user.username, *(run.owner.username for run in context["page"].rows)}
+    context = {"experiment": experiment, "asked": asked} | table_context(asked, experiment)
+    shown = context["page"].rows if "page" in context else []
+    owners = {request.user.username, *(run.owner.username for run in shown)}
     context |= {
         "owners": sorted(owners),
         "statuses": STATUSES,
@@ -94,11 +97,27 @@ def experiment_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     return list_page(request, "experiments/experiment_detail.html", context, fragment="runs")
 
 
-def runs_context(asked: Asked, experiment: Experiment) -> dict:
-    """The page of runs that an address asks for, in columns or as curves."""
-    rows, filters, ordering, columns = asked_runs(asked, experiment)
-    if asked.read("view", choice("table", "charts"), "table") == "charts":
-        return run_charts_context(asked, experiment, rows, filters, ordering)
+def table_context(asked: Asked, experiment: Experiment) -> dict:
+    """What an address asks to see: a page of runs, their curves, or groups of them."""
+    grouping, group = groups.asked_grouping(asked), groups.asked_group(asked, experiment)
+    is_curves = asked.read("view", choice("table", "charts"), "table") == "charts"
+    fields = list(grouping.fields) if grouping else []
+    if is_curves:
+        rows, filters, ordering, _ = asked_runs(asked, experiment, group)
+        context = run_charts_context(asked, experiment, rows, filters, ordering)
+    elif grouping is not None and group is None:
+        context = groups.groups_context(asked, experiment, grouping)
+        fields = context["grouped"].fields
+    else:
+        context = runs_context(asked, experiment, group)
+    if group is not None:
+        context["group_values"] = list(zip(fields, group.keys, strict=True))
+    return context | groups.group_choices(asked, experiment, fields) | {"group": group}
+
+
+def runs_context(asked: Asked, experiment: Experiment, group: Group | None) -> dict:
+    """The page of runs that an address asks for, those of one group or all, in columns."""
+    rows, filters, ordering, columns = asked_runs(asked, experiment, group)
     limit = asked.limit()
     page = asked.page(
         lambda now: rows.segments(ordering, experiment.pk, now),
@@ -137,12 +156,14 @@ def quick_filters(asked: Asked, username: str) -> list[tuple[str, bool, str]]:
 
 
 def asked_runs(
-    asked: Asked, experiment: Experiment
+    asked: Asked, experiment: Experiment, group: Group | None = None
 ) -> tuple[querysets.RunQuerySet, dict, Ordering, list[Field] | None]:
-    """The runs that an address asks for, the filters in force, the order, and the columns if it
-    names any."""
+    """The runs that an address asks for, those of one group or all, the filters in force, the
+    order, and the columns if it names any."""
     asked.join("columns")
     rows, filters = asked.filtered(RunTableFilter, Run.objects.inside(experiment).for_table())
+    if group is not None:
+        rows = rows.filter(pk__in=group.run_ids)
     ordering = asked.read("ordering", parse_ordering, NEWEST_FIRST)
     return rows, filters, ordering, asked.read("columns", tables.parse_columns, None)
 
@@ -171,14 +192,19 @@ def csv_url(asked: Asked, experiment: Experiment, columns: list[Field]) -> str:
 
 @require_safe
 def experiment_runs_csv(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
-    """The runs of an experiment as the page shows them, all pages of them, numbers exact."""
+    """What the page shows of an experiment, runs or groups, all pages of it, numbers exact."""
     experiment = access.readable_experiment(request.user, pk)
     asked = Asked.by(request)
-    rows, _, ordering, columns = asked_runs(asked, experiment)
+    grouping, group = groups.asked_grouping(asked), groups.asked_group(asked, experiment)
+    if grouping is not None and group is None:
+        found, metrics, _ = groups.asked_groups(asked, experiment, grouping)
+        lines = csv_of_groups(found, metrics)
+    else:
+        rows, _, ordering, columns = asked_runs(asked, experiment, group)
+        lines = tables.csv_of_runs(rows, ordering, experiment.pk, columns)
     if asked.faults:
         # A file with other rows than asked for would be taken for the right one.
         return HttpResponse("\n".join(asked.faults), "text/plain; charset=utf-8", status=400)
-    lines = tables.csv_of_runs(rows, ordering, experiment.pk, columns)
     response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="runs-{experiment.pk}.csv"'
     return response

@@ -1,0 +1,305 @@
+"""Runs in groups: those with the same values of some params or tags, and what came of each group.
+
+Grouped in Python over at most 10,000 runs, the newest: a selection may be narrowed by anything and
+grouped by twenty params, which no join of the params with themselves would bear. Values are read by
+a statement for each field, metrics by one, however many runs and groups there are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+from django.db import connection
+from django.db.models import Case, CharField, Count, F, FloatField, Max, Min, QuerySet, Value, When
+from django.db.models.functions import MD5, Cast, Length
+
+from experiments.fields import Field, parse_field
+from experiments.models import TEXT_HEAD_LENGTH, Metric, Param, Tag
+from experiments.names import names_in
+from experiments.paging import bounded_count
+from experiments.querysets import metric_is_finite, metric_value
+from experiments.tables import COMPARED, csv_line
+from experiments.values import InvalidValue
+
+MOST_RUNS = 10_000
+MOST_FIELDS = 20
+MOST_PARAMS = 200  # among which those that differ are looked for
+NUMBER, TEXT, ABSENT = range(3)  # how keys of different kinds follow one another
+MODELS = {"param": Param, "tag": Tag}
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """By what runs are grouped: these params and tags, or all params that differ but these."""
+
+    fields: tuple[Field, ...]
+    all_but: bool = False
+
+    def __str__(self) -> str:
+        return ",".join(f"{'-' * self.all_but}{each}" for each in self.fields)
+
+
+def parse_grouping(text: str) -> Grouping:
+    """What `params.lr,tags.stage` or `-params.seed` means, or InvalidValue."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    fields = tuple(dict.fromkeys(parse_field(word.removeprefix("-")) for word in words))
+    left_out = {word.startswith("-") for word in words}
+    if any(each.kind not in MODELS for each in fields):
+        raise InvalidValue("Runs are grouped by params.<name> and tags.<name>.")
+    if len(left_out) != 1:
+        raise InvalidValue("Name what to group by, or with - in front of each what not to.")
+    if len(fields) > MOST_FIELDS:
+        raise InvalidValue(f"Runs are grouped by at most {MOST_FIELDS} fields at once.")
+    return Grouping(fields, all_but=left_out == {True})
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The value that a group's runs share: its kind and place among others, and as it is shown
+    (None where they have none)."""
+
+    kind: int
+    value: float | str
+    shown: str | None = field(compare=False)
+
+    @property
+    def order(self) -> tuple:
+        return (self.kind, self.value)
+
+
+# A run's id as the database writes it: ten thousand of them cost a tenth of as many UUIDs.
+RUN_WORD = Cast("run_id", CharField())
+NO_KEY = Key(ABSENT, "", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A metric over the runs of a group that have a finite value: how many those are, mean, sample
+    standard deviation (n - 1; None for one run), least and greatest."""
+
+    count: int
+    mean: float
+    std: float | None
+    least: float
+    greatest: float
+
+
+@dataclass(slots=True)
+class Group:
+    """Runs with the same keys, in the order of the fields they are grouped by, newest first."""
+
+    keys: tuple[Key, ...]
+    run_ids: list[uuid.UUID] = field(default_factory=list)
+    latest: datetime | None = None
+    spreads: dict[Field, Spread] = field(default_factory=dict)
+
+    @property
+    def word(self) -> str:
+        """What names the group in an address: short, and the same as long as its keys are."""
+        text = repr([(key.kind, key.value) for key in self.keys])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(slots=True)
+class Grouped:
+    """The groups of a selection, by which fields, over how many runs, and whether that is all."""
+
+    fields: list[Field]
+    groups: list[Group]
+    runs: int
+    is_whole: bool
+
+
+def grouped(rows: QuerySet, experiment_id: uuid.UUID, grouping: Grouping) -> Grouped:
+    """The selected runs of an experiment in groups, ordered by their keys."""
+    chosen = newest_of(rows)
+    runs = list(chosen.values_list("pk", "started_at"))
+    fields = fields_of(grouping, experiment_id, chosen, len(runs))
+    keys = [keys_of(each, chosen) for each in fields]
+    groups: dict[tuple, Group] = {}
+    for pk, started in runs:
+        run = as_word(pk)
+        of_run = tuple(found.get(run, NO_KEY) for found in keys)
+        if (group := groups.get(of_run)) is None:
+            group = groups[of_run] = Group(of_run, latest=started)
+        group.run_ids.append(pk)
+    ordered = sorted(groups.values(), key=lambda group: [key.order for key in group.keys])
+    is_whole = len(runs) < MOST_RUNS or bounded_count(rows)[1]
+    return Grouped(fields, ordered, len(runs), is_whole)
+
+
+def newest_of(rows: QuerySet) -> QuerySet:
+    """As many of the selected runs as are grouped."""
+    return rows.select_related(None).order_by("-started_at", "-pk")[:MOST_RUNS]
+
+
+def fields_of(
+    grouping: Grouping, experiment_id: uuid.UUID, chosen: QuerySet, runs: int
+) -> list[Field]:
+    """The fields that a grouping of these runs names; of all params but some those that differ, or
+    that only some runs have, as many as can be grouped by."""
+    if not grouping.all_but:
+        return list(grouping.fields)
+    left_out = {each.name for each in grouping.fields if each.kind == "param"}
+    names = [
+        name
+        for name in names_in(experiment_id, "param", most=MOST_PARAMS)[0]
+        if name not in left_out
+    ]
+    differing = (
+        Param.objects.filter(run__in=chosen.values("pk"), name__in=names)
+        .order_by("name")
+        .values("name")
+        .annotate(least=Min("text_head"), greatest=Max("text_head"), runs=Count("pk"))
+        .exclude(least=F("greatest"), runs=runs)
+    )
+    return [Field("param", row["name"]) for row in differing[:MOST_FIELDS]]
+
+
+def keys_of(column: Field, chosen: QuerySet) -> dict[str, Key]:
+    """The keys that runs have in one field, by the run's id as a word. Numbers are equal as
+    numbers, whatever they were logged as; texts whole, though of a long one only the head is
+    shown. Equal ones are one object."""
+    # Beyond the head only a digest is read: a text may have 64 KiB.
+    is_long = When(length=TEXT_HEAD_LENGTH, then=MD5("text"))
+    rest = Case(is_long, default=Value(""), output_field=CharField())
+    typed = (
+        ("kind", "number") if column.kind == "param" else (Value("text"), Value(None, FloatField()))
+    )
+    rows = MODELS[column.kind].objects.filter(run__in=chosen.values("pk"), name=column.name)
+    rows = rows.order_by().annotate(word=RUN_WORD, length=Length("text_head"), rest=rest)
+    known: dict[tuple, Key] = {}
+    found = {}
+    for run, *value in rows.values_list("word", "text_head", "rest", *typed):
+        key = known.get(plain := tuple(value))
+        if key is None:
+            key = known[plain] = key_of(*value)
+        found[run] = key
+    return found
+
+
+def key_of(head: str, digest: str, kind: str, number: float | None) -> Key:
+    """The key of one stored value."""
+    if number is not None:
+        return Key(NUMBER, number + 0.0, head)
+    return Key(TEXT, f"{head}{digest}\0{kind}", head)
+
+
+# --- Metrics of groups ---------------------------------------------------------------------------
+
+
+def add_spreads(groups: Sequence[Group], chosen: QuerySet, columns: Iterable[Field]) -> None:
+    """Give groups of the chosen runs the spread of each of these metric columns, where they have
+    any; a statement for each aggregate among them."""
+    columns = [each for each in columns if each.kind == "metric" and each.aggregate in COMPARED]
+    place = {as_word(pk): number for number, group in enumerate(groups) for pk in group.run_ids}
+    for aggregate in dict.fromkeys(each.aggregate for each in columns):
+        named = {each.name: each for each in columns if each.aggregate == aggregate}
+        pairs: dict[str, list[tuple[int, float]]] = {name: [] for name in named}
+        rows = (
+            Metric.objects.filter(run__in=chosen.values("pk"), name__in=list(named))
+            .filter(metric_is_finite(aggregate))
+            .order_by()
+            .values_list(RUN_WORD, "name", metric_value(aggregate))
+        )
+        for run, name, value in rows:
+            if (number := place.get(run)) is not None:
+                pairs[name].append((number, value))
+        for name, column in named.items():
+            for number, spread in spreads(pairs[name], len(groups)):
+                groups[number].spreads[column] = spread
+
+
+def as_word(pk: uuid.UUID) -> str:
+    """A run's id as RUN_WORD has it."""
+    return str(pk) if connection.features.has_native_uuid_field else pk.hex
+
+
+def spreads(pairs: Sequence[tuple[int, float]], groups: int) -> Iterator[tuple[int, Spread]]:
+    """The spread of each group that has any of the (group, value) pairs. In two passes: a sum of
+    squares alone would lose what little tells alike values apart."""
+    if not pairs:
+        return
+    number = np.array([each for each, _ in pairs])
+    value = np.array([each for _, each in pairs], dtype=float)
+    counts = np.bincount(number, minlength=groups)
+    least, greatest = np.full(groups, np.inf), np.full(groups, -np.inf)
+    np.minimum.at(least, number, value)
+    np.maximum.at(greatest, number, value)
+    with np.errstate(all="ignore"):
+        # Parts are summed, not values: a sum of values near the greatest double is none.
+        means = np.bincount(number, value / counts[number], minlength=groups)
+        squares = np.bincount(number, (value - means[number]) ** 2, minlength=groups)
+        stds = np.sqrt(squares / np.maximum(counts - 1, 1))
+    for each in np.flatnonzero(counts):
+        std = float(stds[each]) if counts[each] > 1 else None
+        # Rounding must not carry a mean past its values.
+        mean = float(np.clip(means[each], least[each], greatest[each]))
+        yield (
+            int(each),
+            Spread(int(counts[each]), mean, std, float(least[each]), float(greatest[each])),
+        )
+
+
+# --- Their order, and as CSV ---------------------------------------------------------------------
+
+
+def group_ordering(fields: Sequence[Field], columns: Sequence[Field]) -> Callable[[str], str]:
+    """A rule that takes what groups can be ordered by: `runs`, `started`, a field they are grouped
+    by, or the mean of a metric shown; with - for downward."""
+    words = ["runs", "started", *map(str, fields), *map(str, columns)]
+
+    def rule(text: str) -> str:
+        word = text.removeprefix("-")
+        if word not in words:
+            raise InvalidValue(f"Groups are ordered by {', '.join(words[:8])}.")
+        return text
+
+    return rule
+
+
+def put_in_order(found: Grouped, columns: Sequence[Field], ordering: str) -> None:
+    """Order groups as `group_ordering` let through; those without a value come last either way,
+    ties stay in the order of their keys."""
+    word, down = ordering.removeprefix("-"), ordering.startswith("-")
+    by_word = {str(each): place for place, each in enumerate(found.fields)}
+    column = next((each for each in columns if str(each) == word), None)
+
+    def value(group: Group) -> object:
+        if word == "runs":
+            return len(group.run_ids)
+        if word == "started":
+            return group.latest
+        if word in by_word:
+            key = group.keys[by_word[word]]
+            return None if key is NO_KEY else key.order
+        spread = group.spreads.get(column)
+        return None if spread is None else spread.mean
+
+    having = [group for group in found.groups if value(group) is not None]
+    without = [group for group in found.groups if value(group) is None]
+    found.groups = sorted(having, key=value, reverse=down) + without
+
+
+def csv_of_groups(found: Grouped, columns: Sequence[Field]) -> Iterator[str]:
+    """Every group as a line of CSV, numbers exact."""
+    heads = [
+        f"{column} {what}" for column in columns for what in ("n", "mean", "std", "min", "max")
+    ]
+    yield csv_line([*map(str, found.fields), "runs", *heads])
+    for group in found.groups:
+        cells: list[object] = [key.shown for key in group.keys]
+        cells.append(len(group.run_ids))
+        for column in columns:
+            spread = group.spreads.get(column)
+            cells += (
+                [None] * 5
+                if spread is None
+                else [spread.count, spread.mean, spread.std, spread.least, spread.greatest]
+            )
+        yield csv_line(cells)

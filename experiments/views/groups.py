@@ -1,0 +1,156 @@
+"""The runs of an experiment in groups: the table of them, their CSV, and the way into one."""
+
+from __future__ import annotations
+
+from django.urls import reverse
+
+from experiments import tables
+from experiments.fields import Field
+from experiments.filters import RunTableFilter
+from experiments.grouping import (
+    MOST_FIELDS,
+    Group,
+    Grouped,
+    Grouping,
+    add_spreads,
+    group_ordering,
+    grouped,
+    newest_of,
+    parse_grouping,
+    put_in_order,
+)
+from experiments.listing import PAGE_SIZES, Asked
+from experiments.models import Experiment, Run
+from experiments.names import names_in
+from experiments.paging import CURSOR_PARAMETER
+from experiments.templatetags.groups import mean_places
+from experiments.values import InvalidValue
+
+NAMES_OFFERED = 40
+# What only tells repetitions of the same thing apart.
+REPETITIONS = frozenset("seed seeds fold folds repeat repeats repetition trial replicate".split())
+
+
+def asked_grouping(asked: Asked) -> Grouping | None:
+    """What the address groups by, if it does."""
+    return asked.read("group", parse_grouping, None)
+
+
+def asked_group(asked: Asked, experiment: Experiment) -> Group | None:
+    """The group whose runs alone the address asks for (`inside`), if it does; told as a fault when
+    the selection has none such."""
+    grouping = asked_grouping(asked)
+    if grouping is None:
+        asked.query.pop("inside", None)
+    if grouping is None or "inside" not in asked.query:
+        return None
+    rows, _ = asked.filtered(RunTableFilter, Run.objects.inside(experiment))
+    found = grouped(rows, experiment.pk, grouping)
+    group = next((each for each in found.groups if each.word == asked.query["inside"]), None)
+    if group is None:
+        asked.leave_out("inside", "No group of this selection has those values.")
+    return group
+
+
+def asked_groups(
+    asked: Asked, experiment: Experiment, grouping: Grouping
+) -> tuple[Grouped, list[Field], dict]:
+    """The groups of an address in its order, the metrics shown of them, the filters in force."""
+    asked.join("columns")
+    rows, filters = asked.filtered(RunTableFilter, Run.objects.inside(experiment).for_table())
+    columns = asked.read("columns", tables.parse_columns, None)
+    if columns is None:
+        columns = tables.default_columns(rows.newest(tables.RUNS_LOOKED_AT))
+    metrics = [each for each in columns if each.aggregate in tables.COMPARED]
+    found = grouped(rows, experiment.pk, grouping)
+    add_spreads(found.groups, newest_of(rows), metrics)
+    ordering = asked.read("ordering", group_ordering(found.fields, metrics), "")
+    if ordering:
+        put_in_order(found, metrics, ordering)
+    return found, metrics, filters
+
+
+def groups_context(asked: Asked, experiment: Experiment, grouping: Grouping) -> dict:
+    """The page of groups that an address asks for."""
+    found, metrics, filters = asked_groups(asked, experiment, grouping)
+    limit = asked.limit()
+    first = asked.read(CURSOR_PARAMETER, place_in_list, 0)
+    last = first + limit
+    shown = found.groups[first:last]
+    by = ",".join(map(str, found.fields))
+    here = reverse("experiment-runs-csv", args=[experiment.pk])
+    return {
+        "filters": filters,
+        "ordering": asked.query.get("ordering", ""),
+        "limit": limit,
+        "page_sizes": PAGE_SIZES,
+        "grouped": found,
+        "group_fields": labelled(found.fields),
+        "group_columns": [
+            (each, best_mean(each, found.groups), mean_places(shown, each)) for each in metrics
+        ],
+        "groups": [(group, asked.url_with(group=by, inside=group.word, ordering=None))
+                   for group in shown],
+        "previous": first and page_url(asked, max(first - limit, 0)),
+        "next": last < len(found.groups) and page_url(asked, last),
+        "csv_url": f"{here}?{asked.query.urlencode(safe=',:')}",
+    }  # fmt: skip
+
+
+def page_url(asked: Asked, first: int) -> str:
+    """The address of the page that begins behind so many groups."""
+    return f"{asked.url_with()}&{CURSOR_PARAMETER}={first}" if first else asked.url_with()
+
+
+def labelled(fields: list[Field]) -> list[tuple[Field, str]]:
+    """Fields with what their heads say: the whole word where a param and a tag share a name."""
+    names = [each.name for each in fields]
+    return [(each, each.name if names.count(each.name) == 1 else str(each)) for each in fields]
+
+
+def best_mean(column: Field, groups: list[Group]) -> float | None:
+    """The best mean of a metric over all groups, where there are two that differ."""
+    spreads = [group.spreads[column] for group in groups if column in group.spreads]
+    return tables.best_of(column, [spread.mean for spread in spreads])
+
+
+def place_in_list(text: str) -> int:
+    """How many groups to pass over, or InvalidValue."""
+    if not (text.isascii() and text.isdigit() and len(text) < 6):
+        raise InvalidValue("This page of the list cannot be found; here is the first one.")
+    return int(text)
+
+
+def group_choices(asked: Asked, experiment: Experiment, fields: list[Field]) -> dict:
+    """The menu of what to group by: each param and tag with whether it is in, and where adding it,
+    taking it away and grouping by all params but it lead."""
+    away = {"inside": None, "ordering": None, "view": None, "page": None}
+    names = {kind: names_in(experiment.pk, kind, most=NAMES_OFFERED) for kind in ("param", "tag")}
+    offered = [Field(kind, name) for kind, (some, _) in names.items() for name in some]
+    offered += [each for each in fields if each not in offered]
+
+    def url(chosen: list[Field]) -> str:
+        return asked.url_with(**away, group=",".join(map(str, chosen)) or None)
+
+    def toggled(each: Field) -> str | None:
+        if each in fields:
+            return url([other for other in fields if other != each])
+        return url([*fields, each]) if len(fields) < MOST_FIELDS else None
+
+    def all_but(some: list[Field]) -> str:
+        return asked.url_with(**away, group=str(Grouping(tuple(some), all_but=True)))
+
+    repetitions = [
+        each
+        for each in offered
+        if each.kind == "param" and not REPETITIONS.isdisjoint(tables.words_of(each.name))
+    ][:MOST_FIELDS]
+    return {
+        "group_offers": [
+            (each, each in fields, toggled(each), each.kind == "param" and all_but([each]))
+            for each in offered
+        ],
+        "more_to_group_by": any(more for _, more in names.values()),
+        "but_repetitions": repetitions and (repetitions, all_but(repetitions)),
+        "ungrouped_url": asked.url_with(**away, group=None),
+    }
