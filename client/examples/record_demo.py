@@ -81,10 +81,11 @@ def recorded(run: dict) -> dict:
 
 
 def anonymous(environment: dict) -> dict:
-    """An environment that names no machine and no kernel."""
+    """An environment that names no machine, no kernel, and nothing else of who recorded it."""
     system = re.match(r"[A-Za-z]+", environment.get("platform", ""))
+    private = ("hardware", "packages", "git")
     return {
-        **environment,
+        **{name: value for name, value in environment.items() if name not in private},
         "host": "workstation",
         "platform": system.group() if system else "unknown",
     }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from exptrack_client import changes
-from exptrack_client.changes import Changes
+from exptrack_client import outbox
+from exptrack_client.outbox import Changes
 
 pytestmark = pytest.mark.only_on("sqlite")  # nothing here meets a database
 
@@ -36,6 +36,6 @@ def test_many_or_long_values_are_several_requests(monkeypatch):
     waiting.add("params", {str(number): number for number in range(1200)})
     assert [len(values) for _, values in taken(waiting)] == [500, 500, 200]
 
-    monkeypatch.setattr(changes, "BYTES_A_REQUEST", 100)
+    monkeypatch.setattr(outbox, "BYTES_A_REQUEST", 100)
     waiting.add("params", {"a": "x" * 60, "b": "x" * 60, "c": "x" * 500, "d": 1})
     assert [list(values) for _, values in taken(waiting)] == [["a"], ["b"], ["c"], ["d"]]

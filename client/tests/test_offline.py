@@ -220,7 +220,7 @@ def test_sync_of_what_is_no_spool_or_cannot_be_sent_says_so_and_keeps_it(
     an_offline_run(5).finish()
     (spool / "other.spool").write_text("no spool at all, just some text")
     tracker.server.stop()
-    monkeypatch.setattr("exptrack_client.sync.PATIENCE", 1)
+    monkeypatch.setattr("exptrack_client.leftovers.PATIENCE", 1)
     assert cli.main(["sync"]) == 1
     out = capfd.readouterr().out
     assert "5 points are left: " in out

@@ -17,19 +17,26 @@ from datetime import datetime
 
 from exptrack_client import lifecycle
 from exptrack_client.notices import Notices
+from exptrack_client.reading import Points, ReadError, Runs, StoredRun, get_run, runs
 from exptrack_client.run import Run, StopRequested
 from exptrack_client.start import init
 from exptrack_client.version import VERSION as __version__
 
 __all__ = [
+    "Points",
+    "ReadError",
     "Run",
+    "Runs",
     "StopRequested",
+    "StoredRun",
     "__version__",
     "current_run",
     "finish",
+    "get_run",
     "init",
     "log",
     "params",
+    "runs",
     "tags",
 ]
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
+import math
 import os
 import sys
 from collections.abc import Sequence
 
 from exptrack_client import login, tables
-from exptrack_client.exchange import Exchange, Later, NotLetIn
 from exptrack_client.folder import REFUSED, folders
+from exptrack_client.leftovers import chosen, sync_file
+from exptrack_client.names import number_text
+from exptrack_client.reading import ReadError, StoredRun, runs
 from exptrack_client.spool import NoSpool, Spool
-from exptrack_client.sync import chosen, sync_file
-from exptrack_client.transport import Transport, base_url
+from exptrack_client.transport import Exchange, Later, NotLetIn, Transport, base_url
 from exptrack_client.version import VERSION
+
+METRICS_SHOWN = 4
 
 
 class Failed(Exception):
@@ -27,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser().parse_args(arguments)
     try:
         return asked.work(asked)
-    except (Failed, Later, NotLetIn, ValueError) as fault:
+    except (Failed, Later, NotLetIn, ReadError, ValueError) as fault:
         if getattr(asked, "json", False):
             print(json.dumps({"error": str(fault)}))
         print(f"exptrack: {fault}", file=sys.stderr)
@@ -54,6 +58,15 @@ def parser() -> argparse.ArgumentParser:
     asked = command("login", log_in, "keep the address of a server and a token for it")
     asked.add_argument("url", nargs="?", help="the server's address")
 
+    asked = command("runs", list_runs, "list runs, newest first")
+    asked.add_argument("experiment", nargs="?", help="its name or id; all, if none")
+    asked.add_argument("-q", metavar="QUERY", help='as in the search box: "metrics.loss < 0.1"')
+    asked.add_argument("--order", help="such as -metrics.accuracy: the greatest first")
+    asked.add_argument("--fields", help="params and metrics to show: params.lr,metrics.loss")
+    asked.add_argument("--limit", type=int, default=20, help="at most so many; 20, if not given")
+    asked.add_argument("--url", help="of another server than usual")
+    asked.add_argument("--json", action="store_true", help="for programs")
+
     asked = command("sync", sync, "send what was logged offline or could not be sent")
     asked.add_argument("paths", nargs="*", help="spools, or folders of them; yours, if none")
     asked.add_argument("--url", help="send to this server, whichever it was logged for")
@@ -79,21 +92,77 @@ def log_in(asked: argparse.Namespace) -> int:
         raise Failed("no token was given; nothing is changed")
     me = called(Exchange(Transport(address, token)), "GET", "me/")
     path = login.save(address, token)
-    who = me.get("user", {})
-    name = who.get("username") if isinstance(who, dict) else who
-    print(f"Logged in to {address}{f' as {name}' if name else ''}. Kept in {path}.")
+    who = tables.cell_text(me.get("user", "?"))
+    print(f"Logged in to {address} as {who}. Kept in {path}.")
     return 0
 
 
 def called(exchange: Exchange, method: str, path: str) -> dict:
     """The body of an answer that is ok; Failed otherwise."""
-    try:
+    with exchange:
         answer = exchange.call(method, path)
-    finally:
-        exchange.close()
     if not answer.ok:
         raise Failed(f"{exchange.base}: {answer.sentence}")
     return answer.body
+
+
+# --- Runs ------------------------------------------------------------------------------------
+
+
+def list_runs(asked: argparse.Namespace) -> int:
+    """The runs asked for, as a table or as JSON."""
+    if asked.limit < 1:
+        raise Failed("--limit is at least 1")
+    fields = asked.fields.split(",") if asked.fields else None
+    shown = [*fields, "duration"] if fields else None
+    found = runs(
+        asked.experiment,
+        asked.q,
+        order=asked.order,
+        limit=asked.limit,
+        fields=shown,
+        url=asked.url,
+    )
+    if asked.json:
+        print(json.dumps({"runs": [plain(run) for run in found]}))
+    elif not found:
+        print("No runs found.")
+    else:
+        columns = fields or [f"metrics.{name}" for name in first_metrics(found)]
+        headings = ["id", "name", "status", "started", "took", *columns]
+        print(tables.table(headings, [cells(run, columns) for run in found]))
+        if len(found) == asked.limit:
+            print(f"The first {asked.limit:,}; --limit shows more.")
+    return 0
+
+
+def first_metrics(found: Sequence[StoredRun]) -> list[str]:
+    """The metrics to show when none was asked for: a few that most runs have."""
+    counts: dict[str, int] = {}
+    for run in found:
+        for name in run["metrics"]:
+            counts[name] = counts.get(name, 0) + 1
+    return sorted(counts, key=lambda name: (-counts[name], name))[:METRICS_SHOWN]
+
+
+def cells(run: StoredRun, columns: Sequence[str]) -> list[object]:
+    """A run as a row of the table."""
+    found = [run["id"], run["name"], run["status"], tables.age_text(run["started_at"])]
+    found.append(tables.duration_text(run["duration"]))
+    for column in columns:
+        kind, _, name = column.partition(".")
+        values = run.get(kind)
+        found.append(values.get(name.strip("`")) if isinstance(values, dict) else values)
+    return found
+
+
+def plain(value: object) -> object:
+    """What JSON can say of a value: numbers that are not finite as the API's texts."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return number_text(value)
+    if isinstance(value, dict):
+        return {name: plain(inner) for name, inner in value.items()}
+    return value
 
 
 # --- Offline ---------------------------------------------------------------------------------

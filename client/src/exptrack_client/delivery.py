@@ -13,11 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from exptrack_client.exchange import Exchange, Later
 from exptrack_client.folder import keep_refused
 from exptrack_client.notices import Notices, say
 from exptrack_client.records import END, Record
-from exptrack_client.transport import Answer, packed, unpacked
+from exptrack_client.transport import Answer, Exchange, Later, packed, unpacked
 
 MOST_DETOURS = 3
 # A number no writer reaches: the refusal names the one that the server expects.

@@ -32,6 +32,8 @@ KNOWN_SHAPES = re.compile(
     r"|AKIA[0-9A-Z]{16}|AIza[\w-]{30,}|xox[abprs]-[\w-]{10,}|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]+)"
 )
 USER_INFO = re.compile(r"(\b[a-zA-Z][\w+.-]*://)[^\s/@]+@")
+SETTING = re.compile(r"([\w.-]+)([\"']?\s*[:=]\s*)(\"[^\"]*\"?|'[^']*'?|[^\s,;)\]}]+)")
+NUMBER = re.compile(r"[\d_.eE+-]+|None|True|False|null|true|false")
 ASSIGNMENT = re.compile(r"(--?[\w.-]+|[\w.-]+)=(.*)", re.DOTALL)
 
 
@@ -74,3 +76,21 @@ def masked_command(arguments: Sequence[str]) -> list[str]:
             masked.append(masked_text(argument))
         secret_follows = argument.startswith("-") and not assignment and is_secret_name(argument)
     return masked
+
+
+def masked_patch(text: str) -> str:
+    """A patch with known secrets masked, the values of what is named like one (`API_KEY = "x"`,
+    `password: x`), and everything between the lines that begin and end a private key."""
+    masked, in_key = [], False
+    for line in text.split("\n"):
+        in_key = in_key or "PRIVATE KEY-----" in line and "-----BEGIN" in line
+        masked.append(line[:1] + MASK if in_key else SETTING.sub(masked_setting, masked_text(line)))
+        in_key = in_key and "-----END" not in line
+    return "\n".join(masked)
+
+
+def masked_setting(found: re.Match) -> str:
+    """One `name = value` of a line; only texts and bare words are secrets, numbers are not."""
+    name, between, value = found.groups()
+    is_secret = is_secret_name(name) and not NUMBER.fullmatch(value)
+    return f"{name}{between}{MASK if is_secret else value}"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from exptrack_client.changes import Changes
 from exptrack_client.notices import say
-from exptrack_client.outbox import BATCH_POINTS, Outbox, where
+from exptrack_client.outbox import BATCH_POINTS, Changes, Outbox, where
 from exptrack_client.points import PointQueue
 from exptrack_client.sender import Sender
 from exptrack_client.transport import Transport

@@ -12,13 +12,12 @@ from collections.abc import Callable
 from time import monotonic
 
 from exptrack_client.delivery import Delivery
-from exptrack_client.exchange import Exchange, Later, NotLetIn
 from exptrack_client.folder import set_aside
 from exptrack_client.leftovers import Leftovers
 from exptrack_client.notices import say
 from exptrack_client.outbox import RECORD_EVERY, Outbox
 from exptrack_client.records import END
-from exptrack_client.transport import Backoff, Transport
+from exptrack_client.transport import Backoff, Exchange, Later, NotLetIn, Transport
 
 BEAT_EVERY = 15.0
 # A server that refused the token, or is no ExpTrack, is asked again this often.

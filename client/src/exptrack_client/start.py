@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from exptrack_client import capture as machine
-from exptrack_client import launch, lifecycle, login
-from exptrack_client.ids import uuid7
+from exptrack_client import ids, lifecycle, login
 from exptrack_client.names import sendable_text
 from exptrack_client.notices import say
 from exptrack_client.recording import Recording
@@ -53,8 +52,8 @@ def init(
     if id is not None:
         run_id = uuid_text("id", id)
     else:
-        shared, is_restarted = launch.shared_id()
-        run_id, resume = shared or str(uuid7()), resume or is_restarted
+        shared, is_restarted = ids.shared_id()
+        run_id, resume = shared or str(ids.uuid7()), resume or is_restarted
     about = {
         "experiment": sendable_text(experiment).strip(),
         "id": run_id,
