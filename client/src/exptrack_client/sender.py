@@ -123,7 +123,8 @@ class Sender:
         self.first_word.set()
         self._leftovers.close()
         self._exchange.close()
-        if self._is_ending and self.outbox.spool is not None:
+        self.outbox.is_sealed.wait()  # a run that was refused is still written down
+        if self.outbox.spool is not None:
             self.outbox.spool.close()  # for whoever is to send the rest
 
     def _round(self) -> None:
