@@ -19,6 +19,8 @@ run = exptrack.init("digits")
 run.log({"loss": 0.5})
 print(run.id, flush=True)
 """
+# Not one long sleep: Python misses a signal that comes just before it, until it is over.
+WAIT = "\nfor _ in range(600): time.sleep(0.1)\n"
 
 
 def left_behind(process, seconds=30):
@@ -51,7 +53,7 @@ def test_a_script_that_ends_without_finish_ends_its_run(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_marks_the_run_killed_and_still_ends_the_process(tracker, start_script, number):
-    process = start_script(HEAD + "time.sleep(60)")
+    process = start_script(HEAD + WAIT)
     run_id = process.stdout.readline().strip()
     process.send_signal(number)
     process.communicate(timeout=20)
@@ -63,7 +65,7 @@ def test_a_signal_marks_the_run_killed_and_still_ends_the_process(tracker, start
 
 def test_a_scripts_own_sigterm_handler_is_left_alone(tracker, start_script):
     own = "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
-    process = start_script(own + HEAD + "time.sleep(60)")
+    process = start_script(own + HEAD + WAIT)
     process.stdout.readline()
     process.terminate()
     process.communicate(timeout=20)
