@@ -16,6 +16,7 @@ from django.db import models
 from django.db.models import (
     Case,
     CharField,
+    Count,
     DateTimeField,
     DurationField,
     Exists,
@@ -29,7 +30,7 @@ from django.db.models import (
     Value,
     When,
 )
-from django.db.models.functions import Cast, Concat, Lower, NullIf, StrIndex
+from django.db.models.functions import Cast, Coalesce, Concat, Lower, NullIf, StrIndex
 from django.db.models.lookups import Exact, GreaterThan
 from django.utils import timezone
 
@@ -169,14 +170,32 @@ class ExperimentQuerySet(models.QuerySet):
         return self.select_related("owner")
 
     def segments(self, ordering: str) -> tuple[list[Segment], bool]:
-        """The listing by `name`, `created_at` or `last_run_at`, with `-` for downward; each
-        order walks the index of its name."""
+        """The listing by one of EXPERIMENT_KEYS, with `-` for downward. `name`, `created_at` and
+        `last_run_at` walk the index of their name, the others are sorted."""
         field = ordering.removeprefix("-")
-        with_value = self.filter(**{f"{field}__isnull": False})
-        parts = [keyed(with_value, F(field))]
+        with_value = self.exclude(last_run_at=None) if field == "last_run_at" else self
+        parts = [keyed(with_value, EXPERIMENT_KEYS[field](self.model))]
         if field == "last_run_at":
             parts.append(unkeyed(self.filter(last_run_at=None)))
         return parts, ordering.startswith("-")
+
+
+def runs_counted(model: type[Experiment]) -> models.Expression:
+    """How many living runs an experiment has; a range of one index each."""
+    runs = model._meta.get_field("runs").related_model.objects
+    living = runs.filter(experiment=OuterRef("pk"), trashed_at=None).order_by()
+    counted = living.values("experiment").annotate(runs=Count("pk")).values("runs")
+    return Coalesce(Subquery(counted), 0)
+
+
+EXPERIMENT_KEYS = {
+    "name": lambda model: F("name"),
+    "created_at": lambda model: F("created_at"),
+    "last_run_at": lambda model: F("last_run_at"),
+    "status": lambda model: F("status"),
+    "owner": lambda model: F("owner__username"),
+    "runs": runs_counted,
+}
 
 
 class RunQuerySet(models.QuerySet):

@@ -65,6 +65,10 @@ def test_the_one_that_was_active_last_comes_first(signed_in, alice):
         ("search=net&tag=team%3Daudio", ["unet"]),
         ("ordering=-name", ["unet", "resnet", "mlp"]),
         ("ordering=created_at", ["resnet", "mlp", "unet"]),
+        ("ordering=-owner", ["unet", "mlp", "resnet"]),
+        ("ordering=-status", ["mlp", "unet", "resnet"]),
+        ("ordering=-runs", ["mlp", "unet", "resnet"]),
+        ("ordering=runs", ["resnet", "unet", "mlp"]),
     ],
 )
 def test_it_is_narrowed_and_ordered_by_its_address(signed_in, alice, charlie, query, expected):
@@ -73,6 +77,9 @@ def test_it_is_narrowed_and_ordered_by_its_address(signed_in, alice, charlie, qu
     make(alice, "mlp", description="The baseline of all.", status="archived",
          created_at=now - timedelta(days=2))  # fmt: skip
     make(charlie, "unet", tags={"team": "audio"})
+    for name, count in (("mlp", 3), ("unet", 1), ("resnet", 2)):
+        crowd(Experiment.objects.get(name=name), alice, count, metrics=(), now=now)
+    Run.objects.filter(experiment__name="resnet").update(trashed_at=now)
     ordering = "" if "ordering" in query else "&ordering=name"
     page = page_of(signed_in(alice).get(f"{HERE}?{query}{ordering}"))
     assert names(page) == expected
@@ -87,9 +94,12 @@ def test_a_head_sorts_and_turns_and_says_which_way(signed_in, alice):
     assert link(page, "Last run") == "?search=o&ordering=-last_run_at"
 
 
-def test_its_pages_hold_every_experiment_once(signed_in, alice):
+@pytest.mark.parametrize("ordering", ["name", "-status", "owner", "-runs"])
+def test_its_pages_hold_every_experiment_once(signed_in, alice, ordering):
     expected = {make(alice, f"e{n:03}").name for n in range(120)}
-    visit, address, seen, pages = signed_in(alice), f"{HERE}?limit=50&ordering=name", [], 0
+    for name in ("e003", "e070"):
+        crowd(Experiment.objects.get(name=name), alice, 2, metrics=())
+    visit, address, seen, pages = signed_in(alice), f"{HERE}?limit=50&ordering={ordering}", [], 0
     while address:
         page = page_of(visit.get(address))
         seen += names(page)

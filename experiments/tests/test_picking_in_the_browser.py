@@ -61,6 +61,30 @@ def test_what_is_picked_survives_paging_sorting_and_a_reload(table):
     expect(table.locator("[name=run]:checked")).to_have_count(0)
 
 
+def test_five_runs_of_two_pages_are_compared(table):
+    pick(table, 0, 1, 2)
+    table.get_by_role("link", name="Next").click()
+    expect(rows(table)).to_have_count(20)
+    pick(table, 0, 1)
+    names = set(table.locator("[data-names] [data-name]").all_text_contents())
+    assert len(names) == 5
+    table.keyboard.press("c")
+    expect(table).to_have_url(re.compile(r"/compare/\?run=[^&]+(&run=[^&]+){4}$"))
+    for name in names:
+        expect(table.get_by_role("link", name=name).first).to_be_visible()
+
+
+def test_more_than_can_be_compared_are_not_sent(visit, alice, experiment):
+    crowd(experiment, alice, 120, metrics=())
+    page = visit("experiment-detail", experiment.pk, query="?limit=200")
+    page.get_by_label("Select all rows of this page").check()
+    expect(count(page)).to_have_text("120")
+    compare = page.locator("[data-compare]")
+    expect(compare).to_have_attribute("aria-disabled", "true")
+    expect(compare).to_have_attribute("title", "At most 100 runs can be compared")
+    assert compare.get_attribute("href") is None
+
+
 def test_going_back_finds_what_is_picked(table, visit, experiment):
     pick(table, 0)
     rows(table).nth(1).get_by_role("link").click()

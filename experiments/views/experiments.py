@@ -17,7 +17,7 @@ from experiments.grouping import Group, csv_of_groups
 from experiments.listing import PAGE_SIZES, Asked
 from experiments.models import Experiment, Run
 from experiments.paging import CURSOR_PARAMETER, bounded_count
-from experiments.querysets import STATUSES
+from experiments.querysets import EXPERIMENT_KEYS, STATUSES
 from experiments.templatetags.runs import looked_at
 from experiments.values import InvalidValue
 from experiments.views import groups
@@ -28,7 +28,6 @@ from experiments.views.saved_views import default_url, views_context
 from exptrack.pages import wants_fragment
 
 EXPERIMENTS_PER_PAGE = 50
-EXPERIMENT_ORDERINGS = ("name", "created_at", "last_run_at")
 NEWEST_FIRST = Ordering(Field("attribute", "started"), descending=True)
 # What a cell shows needs neither a param's JSON nor a text of 64 KiB.
 UNREAD = {
@@ -67,9 +66,9 @@ def experiment_list(request: HttpRequest) -> HttpResponse:
 
 
 def experiment_ordering(text: str) -> str:
-    """One of the orders that an index serves, or InvalidValue."""
-    if text.removeprefix("-") not in EXPERIMENT_ORDERINGS:
-        raise InvalidValue(f"Order by {', '.join(EXPERIMENT_ORDERINGS)}, with - for downward.")
+    """What the list can be ordered by, or InvalidValue."""
+    if text.removeprefix("-") not in EXPERIMENT_KEYS:
+        raise InvalidValue(f"Order by {', '.join(EXPERIMENT_KEYS)}, with - for downward.")
     return text
 
 

@@ -138,7 +138,6 @@ class RunTray extends HTMLElement {
 
   showCompare() {
     const link = this.querySelector("[data-compare]");
-    if (!link) return;
     const many = this.picked.size > Number(this.dataset.mostCompared);
     const query = new URLSearchParams([...this.picked.keys()].map((id) => ["run", id]));
     if (many) link.removeAttribute("href");
