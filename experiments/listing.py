@@ -14,6 +14,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, QueryDict
 
 from experiments.paging import CURSOR_PARAMETER, BadCursor, Listing, Page, paginate
+from experiments.search import parse
+from experiments.syntax import QueryFault
 from experiments.values import InvalidValue
 
 PAGE_SIZES = (50, 100, 200)
@@ -28,6 +30,8 @@ class Asked:
     path: str
     query: QueryDict
     faults: list[str] = field(default_factory=list)
+    query_text: str = ""  # in the box, a query or not
+    query_fault: QueryFault | None = None
 
     @classmethod
     def by(cls, request: HttpRequest) -> Asked:
@@ -74,6 +78,25 @@ class Asked:
         """Take a parameter that came several times, once for each box of a form, for one list."""
         if len(values := self.query.getlist(name)) > 1:
             self.query[name] = ",".join(values)
+
+    def check_query(self) -> None:
+        """Leave out a `q` that is no query, and keep where it is wrong."""
+        self.query_text = self.query.get("q", "")
+        try:
+            parse(self.query_text)
+        except QueryFault as fault:
+            self.query_fault = fault
+            del self.query["q"]
+
+    @property
+    def all_faults(self) -> list[str]:
+        """A sentence for each parameter that cannot be used, `q` among them."""
+        return [*self.faults, *([str(self.query_fault)] if self.query_fault else [])]
+
+    @property
+    def query_parts(self) -> tuple[str, str, str] | None:
+        """The query at fault: before the place, at it, and behind."""
+        return self.query_fault and self.query_fault.around(self.query_text)
 
     def limit(self, default: int = DEFAULT_PAGE_SIZE) -> int:
         """How many rows a page is to have."""

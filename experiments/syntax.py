@@ -56,6 +56,17 @@ class QueryFault(InvalidValue):
         self.found = shortened(found)
         self.expected = list(expected)
 
+    def around(self, text: str) -> tuple[str, str, str]:
+        """Of the text at fault what stands before the place, at it and behind, cut to what can
+        be taken in; a space where it ends too early."""
+        start, end = self.position, self.position + max(1, len(self.found))
+        before, behind = text[:start], text[end:]
+        return (
+            before if len(before) <= SHOWN else f"…{before[1 - SHOWN :]}",
+            shortened(text[start:end]) or " ",
+            shortened(behind),
+        )
+
 
 class Syntax:
     """A grammar with what builds its trees, and every word for an attribute with its name. Keeps
@@ -79,6 +90,18 @@ class Syntax:
             if before and before.type == "WORD" and error.token.type in FOLLOW_A_FIELD:
                 raise self.fault_of_word(before) from error
             raise fault_of_token(text, error) from error
+
+    def before(self, text: str) -> tuple[set[str], Token | None]:
+        """What may come behind a text, and the last field in it; nothing may when it is at fault
+        already."""
+        try:
+            check_bounds(text)
+            parser = self.lark.parse_interactive(text)
+            tokens = list(parser.exhaust_lexer())
+        except (QueryFault, UnexpectedCharacters, UnexpectedToken):
+            return set(), None
+        fields = [token for token in tokens if token.type in ("FIELD", "ATTRIBUTE")]
+        return parser.accepts(), fields[-1] if fields else None
 
     def fault_of_word(self, token: Token) -> QueryFault:
         """What to say of a word that is compared with something: it is no field, or has words to

@@ -5,6 +5,7 @@ from django.urls import path
 from experiments.views import (
     columns,
     compare,
+    completing,
     experiments,
     live,
     picked,
@@ -24,6 +25,11 @@ urlpatterns = [path("", experiments.experiment_list, name="experiment-list")]
 urlpatterns += [
     path("experiments/<uuid:pk>/", experiments.experiment_detail, name="experiment-detail"),
     path("experiments/<uuid:pk>/columns/", columns.experiment_columns, name="experiment-columns"),
+    path(
+        "experiments/<uuid:pk>/complete/",
+        completing.experiment_complete,
+        name="experiment-complete",
+    ),
     path(
         "experiments/<uuid:pk>/runs.csv",
         experiments.experiment_runs_csv,

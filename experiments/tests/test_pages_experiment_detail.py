@@ -224,10 +224,10 @@ def test_counting_stops_at_ten_thousand(signed_in, alice, experiment, here, monk
 def test_htmx_gets_the_table_alone_and_the_filters_beside_it(signed_in, alice, here):
     start(alice, "one")
     answer = signed_in(alice).get(
-        f"{here}?search=o&owner=&status=running&ordering=-name",
+        f"{here}?q=o&owner=&status=running&ordering=-name",
         headers={**FRAGMENT, "HX-Trigger": "filters"},
     )
-    assert answer["HX-Replace-Url"] == f"{here}?search=o&status=running&ordering=-name"
+    assert answer["HX-Replace-Url"] == f"{here}?q=o&status=running&ordering=-name"
     page = page_of(answer)
     assert not page.all("h1")
     assert page.inside[0]["id"] == "runs"
@@ -246,7 +246,7 @@ def test_an_experiment_without_runs_says_how_they_come(signed_in, alice, experim
 
 def test_no_match_is_not_the_same_as_no_runs(signed_in, alice, here):
     start(alice, "one")
-    page = page_of(signed_in(alice).get(f"{here}?search=two"))
+    page = page_of(signed_in(alice).get(f"{here}?q=two"))
     assert "No run matches" in page.words
     assert page.one("input", id="search")["value"] == "two"
 
@@ -366,7 +366,7 @@ def test_hostile_text_stays_text(signed_in, alice, experiment, here, payload):
         "",
         "ordering=-metrics.val/loss",
         "ordering=params.lr",
-        "search=-",
+        "q=params.lr > 0.0 and not tags.debug",
         "columns=params.lr,tags.stage",
     ],
 )
@@ -385,7 +385,7 @@ def test_statements_do_not_grow_with_runs(signed_in, alice, experiment, here, qu
             field.attname: getattr(found, field.attname)
             for found in [param(run, "long", "x" * 5000)] for field in Param._meta.concrete_fields
         })  # fmt: skip
-    assert statements() == few <= 18
+    assert statements() == few <= 21  # three of them bound the time, on PostgreSQL
 
 
 # --- Its CSV ---------------------------------------------------------------------------------

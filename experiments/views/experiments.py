@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from itertools import chain, islice
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
@@ -25,6 +27,7 @@ from experiments.views.charts import choice
 from experiments.views.lists import list_page
 from experiments.views.run_charts import run_charts_context
 from experiments.views.saved_views import default_url, views_context
+from exptrack.databases import TookTooLong, time_limit
 from exptrack.pages import wants_fragment
 
 EXPERIMENTS_PER_PAGE = 50
@@ -80,7 +83,14 @@ def experiment_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         return redirect(url)
     asked = Asked.by(request)
     asked.query.pop("find", None)  # belongs to the form that chooses columns
-    context = {"experiment": experiment, "asked": asked} | table_context(asked, experiment)
+    asked.check_query()
+    if asked.query_fault and wants_fragment(request):
+        return query_fault(request, asked)
+    try:
+        with time_limit():
+            context = {"experiment": experiment, "asked": asked} | table_context(asked, experiment)
+    except TookTooLong as stopped:
+        return query_fault(request, asked, stopped)
     shown = context["page"].rows if "page" in context else []
     owners = {request.user.username, *(run.owner.username for run in shown)}
     context |= {
@@ -94,6 +104,19 @@ def experiment_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         context["may_edit"] = access.edits_experiment(request.user, experiment)
         context["counts"] = outcomes.counts_by_status([experiment])[experiment.pk]
     return list_page(request, "experiments/experiment_detail.html", context, fragment="runs")
+
+
+def query_fault(
+    request: HttpRequest, asked: Asked, stopped: TookTooLong | None = None
+) -> HttpResponse:
+    """What is wrong with the query, or that its answer took too long. In a page that is open it
+    goes under the box, and the runs found before stay."""
+    context = {"asked": asked, "stopped": stopped}
+    if not wants_fragment(request):
+        return render(request, "experiments/query_stopped.html", context, status=503)
+    response = render(request, "experiments/_query_fault.html", context, status=422)
+    response["HX-Retarget"], response["HX-Reswap"] = "#query-fault", "outerHTML"
+    return response
 
 
 def table_context(asked: Asked, experiment: Experiment) -> dict:
@@ -143,7 +166,7 @@ def quick_filters(asked: Asked, username: str) -> list[tuple[str, bool, str]]:
     that have no field of their own are there to be taken away."""
     chips = {("status", "running"): "Running", ("owner", username): "Mine"}
     chips["within", "7d"] = AGES["7d"][1]
-    for name in ("within", "tag", "created_after", "created_before"):
+    for name in ("within", "search", "tag", "created_after", "created_before"):
         if (text := asked.query.get(name)) and (name, text) not in chips:
             words = AGES[text][1] if name == "within" else f"{name.replace('_', ' ')} {text}"
             chips[name, text] = words
@@ -194,16 +217,27 @@ def experiment_runs_csv(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """What the page shows of an experiment, runs or groups, all pages of it, numbers exact."""
     experiment = access.readable_experiment(request.user, pk)
     asked = Asked.by(request)
-    grouping, group = groups.asked_grouping(asked), groups.asked_group(asked, experiment)
-    if grouping is not None and group is None:
-        found, metrics, _ = groups.asked_groups(asked, experiment, grouping)
-        lines = csv_of_groups(found, metrics)
-    else:
-        rows, _, ordering, columns = asked_runs(asked, experiment, group)
-        lines = tables.csv_of_runs(rows, ordering, experiment.pk, columns)
-    if asked.faults:
-        # A file with other rows than asked for would be taken for the right one.
-        return HttpResponse("\n".join(asked.faults), "text/plain; charset=utf-8", status=400)
-    response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
+    asked.check_query()
+    try:
+        lines = csv_lines(asked, experiment)
+        if faults := asked.all_faults:
+            # A file with other rows than asked for would be taken for the right one.
+            return HttpResponse("\n".join(faults), "text/plain; charset=utf-8", status=400)
+        # The head and the first runs are found before the answer begins.
+        begun = chain(list(islice(lines, 2)), lines)
+    except TookTooLong as stopped:
+        return HttpResponse(str(stopped), "text/plain; charset=utf-8", status=503)
+    response = StreamingHttpResponse(begun, content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="runs-{experiment.pk}.csv"'
     return response
+
+
+def csv_lines(asked: Asked, experiment: Experiment) -> Iterator[str]:
+    """The lines of the CSV that an address asks for, of groups or of runs."""
+    grouping, group = groups.asked_grouping(asked), groups.asked_group(asked, experiment)
+    if grouping is not None and group is None:
+        with time_limit():
+            found, metrics, _ = groups.asked_groups(asked, experiment, grouping)
+        return csv_of_groups(found, metrics)
+    rows, _, ordering, columns = asked_runs(asked, experiment, group)
+    return tables.csv_of_runs(rows, ordering, experiment.pk, columns)

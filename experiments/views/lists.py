@@ -23,7 +23,7 @@ def list_page(request: HttpRequest, template: str, context: dict, *, fragment: s
     """A page of a list, or its fragment. What the address (`context["asked"]`) asks in vain
     makes it a 422, and the page says so."""
     asked = context["asked"]
-    status = 422 if asked.faults else 200
+    status = 422 if asked.all_faults else 200
     response = render_page(request, template, context, fragment=fragment, status=status)
     if wants_fragment(request) and request.htmx.trigger in FORMS:
         response[FORMS[request.htmx.trigger]] = asked.url

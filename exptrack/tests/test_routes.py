@@ -37,6 +37,7 @@ PAGES = {
     "": "GET",
     "experiments/<uuid:pk>/": "GET",
     "experiments/<uuid:pk>/columns/": "GET",
+    "experiments/<uuid:pk>/complete/": "GET",
     "experiments/<uuid:pk>/runs.csv": "GET",
     "experiments/<uuid:pk>/views/new/": "POST",
     "experiments/<uuid:pk>/views/<uuid:view_id>/": "GET POST",
