@@ -18,9 +18,9 @@ INKS = ("ink", "muted", "faint", "accent", "accent-strong")
 ICONS = (
     "queued running finished failed killed lost active completed archived check info warning "
     "error close copy left right up down ascending descending search filter columns table chart "
-    "compare experiment run stop user people key lock mail sign-out settings light dark auto add "
-    "edit trash storage restore download tag star eye eye-off expand more keyboard help link clock "
-    "branch"
+    "scatter parallel compare experiment run stop user people key lock mail sign-out settings "
+    "light dark auto add edit trash storage restore download tag star eye eye-off expand more "
+    "keyboard help link clock branch"
 ).split()
 NUMBERS = (0.93456789, 12_345.678, 1_234_567.8, 0.000012, 42, 1_234_567, float("nan"), None)
 DURATIONS = (0.04, 5.31, 65, 7980, 273_600, None)

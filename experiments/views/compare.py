@@ -27,9 +27,11 @@ from experiments.views.charts import (
     refused,
 )
 from experiments.views.lists import list_page, name_part, numbered_pager, page_number
+from experiments.views.plots import parallel_context, scatter_context
 from exptrack.pages import render_page, wants_fragment
 
-VIEWS = ("table", "charts")
+# With their icons.
+VIEWS = {"table": "table", "charts": "chart", "scatter": "scatter", "parallel": "parallel"}
 AGGREGATES = tuple(comparing.EQUAL_METRICS)
 METRICS_PER_PAGE = 24
 # As many cells as a browser lays out without a pause, but rows enough to be worth a page.
@@ -50,12 +52,20 @@ def compare(request: HttpRequest) -> HttpResponse:
     runs = asked_runs(request, asked)
     view = asked.read("view", choice(*VIEWS), "table")
     part = asked.read("search", name_part, "")
-    context = {"asked": asked, "runs": runs, "view": view, "search": part}
+    context = {"asked": asked, "runs": runs, "view": view, "search": part, "views": VIEWS.items()}
     if runs:
-        page = charts_context if view == "charts" else table_context
-        context |= {"lines": charts.lines_of(runs)} | page(asked, runs, part)
+        context |= {"lines": charts.lines_of(runs)} | seen_as(view, asked, runs, part)
         context["strip"] = list(zip(runs, context["lines"], without_each(asked, runs), strict=True))
     return list_page(request, "experiments/compare.html", context, fragment="compared")
+
+
+def seen_as(view: str, asked: Asked, runs: list[Run], part: str) -> dict:
+    """What one of VIEWS shows of the runs."""
+    if view == "scatter":
+        return scatter_context(asked, runs)
+    if view == "parallel":
+        return parallel_context(asked, runs)
+    return (charts_context if view == "charts" else table_context)(asked, runs, part)
 
 
 def asked_runs(request: HttpRequest, asked: Asked) -> list[Run]:

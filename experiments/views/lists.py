@@ -16,6 +16,7 @@ FORMS = {
     "filters": "HX-Replace-Url",
     "metric-filters": "HX-Replace-Url",
     "column-form": "HX-Push-Url",
+    "plot-form": "HX-Push-Url",
 }
 
 
