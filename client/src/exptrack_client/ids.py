@@ -31,7 +31,8 @@ def shared_id() -> tuple[str | None, bool]:
     other without; other rendezvous ids are chosen by people, who use them again.
     """
     nth = next(count)
-    restarted = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") not in ("", "0")
+    counts = (os.environ.get(f"{by}_RESTART_COUNT") for by in ("TORCHELASTIC", "SLURM"))
+    restarted = any(number not in (None, "", "0") for number in counts)
     given = os.environ.get("EXPTRACK_RUN_ID")
     if given and nth == 0:
         return as_uuid(given), restarted

@@ -46,13 +46,15 @@ class Sender:
         transport: Transport,
         outbox: Outbox,
         is_joined: bool = False,
+        is_shared: bool = False,
         resume: bool = False,
         on_open: Callable[[dict], None] = lambda run: None,
         on_stop: Callable[[], None] = lambda: None,
         on_steps: Callable[[int], None] = lambda step: None,
     ) -> None:
-        """`is_joined`: another process of ours created the run. `on_steps` hears the greatest
-        step that a resumed run has stored."""
+        """`is_joined`: another process of ours created the run; `is_shared`: one of the same
+        launch may have, and even ended it. `on_steps` hears the greatest step that a resumed run
+        has stored."""
         self.outbox = outbox
         self.stop_requested = False
         self.trouble = ""  # why the last request failed; "" when it did not
@@ -65,6 +67,7 @@ class Sender:
         self._run_path = f"runs/{run_id}/"
         self._exchange = Exchange(transport)
         self._leftovers = Leftovers(self._exchange)
+        self._is_shared = is_shared
         self._resume = resume
         self._on_open, self._on_stop, self._on_steps = on_open, on_stop, on_steps
         self._is_ending = False
@@ -163,7 +166,7 @@ class Sender:
             raise Refused(answer.sentence)
         if self._resume:
             self._continue_steps()
-        elif answer.body.get("status") in ENDED:
+        elif answer.body.get("status") in ENDED and not self._is_shared:
             raise Refused(f"it has {answer.body['status']}. resume=True would go on with it")
         self.opened = True
         self._on_open(answer.body)

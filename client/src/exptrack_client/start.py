@@ -49,11 +49,9 @@ def init(
     mode = mode or os.environ.get("EXPTRACK_MODE") or "online"
     if mode not in MODES:
         raise ValueError(f"mode is {mode!r}; it can be {', '.join(map(repr, MODES))}")
-    if id is not None:
-        run_id = uuid_text("id", id)
-    else:
-        shared, is_restarted = ids.shared_id()
-        run_id, resume = shared or str(ids.uuid7()), resume or is_restarted
+    shared, is_restarted = ids.shared_id() if id is None else (None, False)
+    run_id = uuid_text("id", id) if id is not None else shared or str(ids.uuid7())
+    resume = resume or is_restarted
     about = {
         "experiment": sendable_text(experiment).strip(),
         "id": run_id,
@@ -63,16 +61,18 @@ def init(
         "started_at": now_text(),
         "resume": resume,
     }
-    run = made(mode, about, url, token, capture, raise_on_stop)
+    options = {"capture": capture, "is_shared": shared is not None}
+    run = made(mode, about, url, token, raise_on_stop, options)
     lifecycle.remember(run)
     run._begin(params or {}, tags or {}, RESUME_SECONDS if resume else OPEN_SECONDS)
     return run
 
 
 def made(
-    mode: str, about: dict, url: str | None, token: str | None, capture: bool, raise_on_stop: bool
+    mode: str, about: dict, url: str | None, token: str | None, raise_on_stop: bool, options: dict
 ) -> Run:
-    """The run of a mode, not begun. One whose address or token cannot be used stays on disk."""
+    """The run of a mode, not begun; `options` are those of `recording`. One whose address or
+    token cannot be used stays on disk."""
     if mode == "disabled":
         return Run(about["id"])
     page, base, connect, cause = "", "", None, ""
@@ -86,9 +86,7 @@ def made(
         if mode == "online":
             cause = f"the server cannot be used: {fault}"
             say(f"{cause}. Training goes on; what it logs is kept on disk.")
-    record = partial(
-        recording, about, url=base, make_transport=connect, cause=cause, capture=capture
-    )
+    record = partial(recording, about, url=base, make_transport=connect, cause=cause, **options)
     return Run(about["id"], url=page, record=record, raise_on_stop=raise_on_stop)
 
 
