@@ -41,6 +41,11 @@ diff --git a/train.py b/train.py
 +    optimizer = AdamW(model.parameters(), lr=lr)
 +    schedule = cosine(optimizer)
      for epoch in range(epochs):"""
+TRACEBACK = """\
+Traceback (most recent call last):
+  File "train.py", line 81, in main
+    loss.backward()
+RuntimeError: loss is not finite at step 1320"""
 HOSTILE = "<b>not bold</b> \u202eright to left " + "w" * 80
 
 
@@ -65,6 +70,8 @@ def styleguide(request: HttpRequest) -> HttpResponse:
         "levels": [constants.DEFAULT_TAGS[level] for level in (25, 20, 30, 40)],
         "hostile": HOSTILE,
         "patch": PATCH,
+        "traceback": TRACEBACK,
+        "faults": ["“frog” cannot be used as ordering, so it was left out."],
         "ordering": request.GET.get("ordering", "-accuracy"),
         "snippet": 'import exptrack_client as exptrack\n\nwith exptrack.init("digits") as run:\n'
         '    run.log({"loss": 0.31}, step=7)\n',

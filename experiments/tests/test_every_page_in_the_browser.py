@@ -1,0 +1,179 @@
+"""Every page there is, in a real browser, with hostile text in every stored string.
+
+No page runs it, breaks, loses its layout or leaves axe something to find, in either theme. A new
+address fails here until it is walked, or stands among those that are no pages.
+"""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib import admin
+from django.urls import reverse
+from playwright.sync_api import Page, expect
+
+from experiments.tests import hostile_world
+from experiments.tests.browsing import enter
+from exptrack.tests import test_routes
+from exptrack.tests.servers import GunicornServer, database_url_of_tests
+
+# Where each page is seen, by its route; the names in braces are of `hostile_world.fill`.
+WALKED = {
+    "": ["/", "/?search=zzz", "/?ordering=frog&status=x"],
+    "experiments/<uuid:pk>/": [
+        "/experiments/{experiment}/",
+        "/experiments/{experiment}/?search=zzz",
+        "/experiments/{experiment}/?view=charts",
+        "/experiments/{gone}/",
+    ],
+    "experiments/<uuid:pk>/columns/": ["/experiments/{experiment}/columns/"],
+    "experiments/<uuid:pk>/views/<uuid:view_id>/": ["/experiments/{experiment}/views/{view}/"],
+    "experiments/<uuid:pk>/settings/": ["/experiments/{experiment}/settings/"],
+    "experiments/<uuid:pk>/restore/": ["/experiments/{gone}/restore/"],
+    "storage/": ["/storage/", "/storage/?page=9"],
+    "trash/": ["/trash/", "/trash/?kind=runs", "/trash/?search=zzz"],
+    "trash/purge/": ["/trash/purge/", "/trash/purge/?run={trashed}"],
+    "runs/<uuid:pk>/": [
+        "/runs/{run}/",
+        "/runs/{failed}/?view=table",
+        "/runs/{trashed}/?search=zzz",
+    ],
+    "runs/<uuid:pk>/params/": ["/runs/{run}/params/"],
+    "runs/<uuid:pk>/children/": ["/runs/{run}/children/", "/runs/{other}/children/"],
+    "runs/<uuid:pk>/name/": ["/runs/{run}/name/"],
+    "runs/<uuid:pk>/notes/": ["/runs/{run}/notes/"],
+    "runs/<uuid:pk>/tags/": ["/runs/{run}/tags/"],
+    "runs/<uuid:pk>/move/": ["/runs/{run}/move/"],
+    "compare/": ["/compare/", "/compare/?run={run}&run={failed}&run={other}"],
+    "compare/runs/": ["/compare/runs/?run={run}&run={failed}"],
+    "account/": ["/account/"],
+    "account/signed-in/": ["/account/signed-in/"],
+    "account/password/": ["/account/password/"],
+    "account/sign-in/": ["/account/sign-in/?next=/"],
+    "account/password/reset/": ["/account/password/reset/"],
+    "account/password/reset/sent/": ["/account/password/reset/sent/"],
+    "account/password/reset/<uidb64>/<token>/": ["/account/password/reset/x/y/"],
+    "account/password/reset/done/": ["/account/password/reset/done/"],
+    "styleguide/": ["/styleguide/"],  # a 404 here; the guide itself is walked below
+}
+NO_PAGES = {
+    "experiments/<uuid:pk>/runs.csv",
+    "runs/<uuid:pk>/params.json",
+    "runs/<uuid:pk>/params.yaml",
+    "runs/<uuid:pk>/series/",
+    "compare/series/",
+    "compare/points.csv",
+    "live/",
+    "account/people/",  # fills a field
+    "account/form-token/",
+    "account/profile/",  # leads on
+    "account/tokens/create/",
+    "health/live/",
+    "health/ready/",
+    "api/^(?P<path>[\\s\\S]*)$",
+    "api",
+}
+SIGNED_OUT = ("account/sign-in/", "account/password/reset/")
+# What none of the payloads may have become.
+STRAYS = (
+    "main :is(img, iframe, math, embed, object, [onerror], [onload], [hx-on\\:load]), "
+    "b[hx-get], form[name=querySelector], main script:not([type='application/json'])"
+)
+
+
+@pytest.fixture
+def world(transactional_db, ada) -> dict[str, str]:
+    return hostile_world.fill(ada)
+
+
+@pytest.fixture
+def walker(page: Page, gunicorn_server, world, ada) -> Page:
+    """The page, an admin signed in, everything hostile; a request to elsewhere fails the test."""
+    enter(page, gunicorn_server.url, ada)
+    strays = []
+    page.on("request", lambda request: request.url.startswith((gunicorn_server.url, "data:"))
+            or strays.append(request.url))  # fmt: skip
+    yield page
+    assert strays == []
+
+
+def settle(page: Page) -> None:
+    """Wait until it is drawn. An open stream never lets the network be idle."""
+    page.wait_for_load_state("load")
+    expect(page.locator(".htmx-request, [data-state=loading]")).to_have_count(0)
+
+
+def test_every_page_is_walked_or_is_none():
+    routes = test_routes.OPEN | test_routes.PAGES
+    readable = {route for route, methods in routes.items() if "GET" in methods.split()}
+    assert set(WALKED) | NO_PAGES == readable
+    assert not set(WALKED) & NO_PAGES
+
+
+@pytest.mark.parametrize("route", WALKED)
+def test_hostile_text_does_nothing_and_the_page_is_faultless(
+    walker, gunicorn_server, world, faultless, route
+):
+    if route.startswith(SIGNED_OUT):
+        walker.context.clear_cookies()
+    titles = set()
+    for path in WALKED[route]:
+        walker.goto(gunicorn_server.url + path.format(**world))
+        settle(walker)
+        assert walker.locator(STRAYS).count() == 0, path
+        assert walker.get_by_role("heading", level=1).count() == 1, path
+        faultless()
+        titles.add(walker.title())
+    assert all(title.endswith("ExpTrack") and len(title) > len("· ExpTrack") for title in titles)
+
+
+def test_forms_in_their_place_are_no_less_safe(walker, gunicorn_server, world, faultless):
+    walker.goto(f"{gunicorn_server.url}/runs/{world['run']}/")
+    for name in ("Rename", "Edit tags", "Edit notes"):
+        walker.get_by_role("link", name=name).click()
+        settle(walker)
+    walker.get_by_role("button", name="Preview").click()
+    walker.locator("#preview .prose").wait_for()
+    walker.evaluate("document.querySelectorAll('main details').forEach(each => each.open = true)")
+    assert walker.locator(STRAYS).count() == 0
+    faultless()
+
+
+@pytest.mark.parametrize(
+    "model", [model for model in admin.site._registry if model.__module__.split(".")[0] in
+              ("accounts", "experiments")], ids=lambda model: model.__name__,
+)  # fmt: skip
+def test_the_admin_keeps_to_the_policy(walker, gunicorn_server, world, model):
+    room, name = model._meta.app_label, model._meta.model_name
+    listing = gunicorn_server.url + reverse(f"admin:{room}_{name}_changelist")
+    walker.goto(listing)
+    assert walker.locator(STRAYS.replace("img", "img:not([src*='/admin/img/'])")).count() == 0
+    row = model._default_manager.first()
+    if row is not None:
+        change = reverse(f"admin:{room}_{name}_change", args=[row.pk])
+        assert walker.goto(gunicorn_server.url + change).ok
+        settle(walker)
+
+
+def test_errors_are_faultless_too(walker, gunicorn_server, world, charlie, faultless):
+    assert walker.goto(f"{gunicorn_server.url}/nothing/here/").status == 404
+    faultless()
+    walker.goto(f"{gunicorn_server.url}/account/password/")
+    walker.evaluate("document.querySelector('main [name=csrfmiddlewaretoken]').value = 'x'")
+    with walker.expect_navigation():
+        walker.evaluate("document.querySelector('main form').submit()")
+    assert "out of date" in walker.get_by_role("heading", level=1).inner_text()
+    faultless()
+    enter(walker, gunicorn_server.url, charlie)
+    assert walker.goto(f"{gunicorn_server.url}/storage/").status == 403
+    faultless()
+
+
+def test_the_style_guide_is_faultless(page, ada, faultless, transactional_db):
+    server = GunicornServer(DATABASE_URL=database_url_of_tests(), EXPTRACK_DEBUG="true").start()
+    try:
+        enter(page, server.url, ada)
+        assert page.goto(f"{server.url}/styleguide/").status == 200
+        page.wait_for_load_state("networkidle")
+        faultless()
+    finally:
+        server.remove()
