@@ -75,7 +75,9 @@ if IS_FIRST_PROCESS:
     prepare_environment()
 prepare_django()
 
-pytest_plugins = ["exptrack.tests.people", "exptrack.tests.servers", "exptrack.tests.browser"]
+pytest_plugins = [
+    f"exptrack.tests.{name}" for name in ("people", "servers", "browser", "redis_server")
+]
 
 
 @atexit.register

@@ -76,12 +76,14 @@ class Hub:
         self.cursor: Cursor = {}
         self.experiments: set[uuid.UUID] = set()
         self.thread: threading.Thread | None = None
+        self.has_changed = False  # who watches what
         self.is_stopping = False
 
     def join(self, mailbox: Mailbox, watch: Watch, cursor: Cursor) -> None:
         """Put into this mailbox whatever a reader with this cursor does not know."""
         with self.lock:
             self.watched[mailbox] = watch
+            self.has_changed = True
             for run, seen in cursor.items():
                 self.cursor[run] = seen.or_less(self.cursor.get(run, seen))
             if self.thread is None:
@@ -92,6 +94,7 @@ class Hub:
         """Put nothing more into this mailbox."""
         with self.lock:
             self.watched.pop(mailbox, None)
+            self.has_changed = True
 
     def stop(self) -> None:
         """End every stream soon. Fit for a signal handler: it takes no lock."""
@@ -124,12 +127,16 @@ class Hub:
             time.sleep(max(rest, TICK_SECONDS))
             return
         time.sleep(max(rest, SHORTEST_PAUSE_SECONDS))
-        if listener.hears_within(LONGEST_SILENCE_SECONDS):
-            listener.drain()
+        until = time.monotonic() + LONGEST_SILENCE_SECONDS
+        while time.monotonic() < until and not self.has_changed:
+            if listener.hears_within(WAIT_SECONDS / 4):
+                listener.drain()
+                return
 
     def tick(self) -> None:
         """Look once, and tell whom it concerns. Whatever fails, the next look may not."""
         with self.lock:
+            self.has_changed = False
             watch, before = union(self.watched.values()), dict(self.cursor)
         try:
             close_old_connections()

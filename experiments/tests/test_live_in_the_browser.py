@@ -73,7 +73,9 @@ def training(gunicorn_server, alice, token) -> Iterator[Training]:
 
 @pytest.fixture
 def run(alice) -> Run:
-    return recording.start_run(user=alice, experiment="live", name="calm-otter")[0]
+    return recording.start_run(
+        user=alice, experiment="live", name="calm-otter", params={"lr": 0.1}
+    )[0]
 
 
 def log(run: Run, first: int, values, name: str = "loss") -> None:
@@ -135,7 +137,9 @@ def test_a_page_that_was_empty_grows_while_a_script_logs(visit, training, faultl
 def test_a_table_follows_its_runs_and_keeps_what_is_picked_focused_and_scrolled(
     visit, alice, run, faultless
 ):
-    others = [recording.start_run(user=alice, experiment="live")[0] for _ in range(40)]
+    others = [
+        recording.start_run(user=alice, experiment="live", params={"lr": 0.1})[0] for _ in range(40)
+    ]
     for each in (run, *others):
         log(each, 0, [0.5], "accuracy")
     page = visit("experiment-detail", run.experiment_id)
@@ -157,6 +161,7 @@ def test_a_table_follows_its_runs_and_keeps_what_is_picked_focused_and_scrolled(
     more = page.get_by_role("button", name="Show 1 new run")
     expect(more).to_be_visible()
     expect(page.get_by_text("brand-new")).to_be_hidden()
+    assert page.locator("thead th").count() == row.locator("th, td").count()
     faultless()
     more.click()
     expect(page.get_by_text("brand-new")).to_be_visible()

@@ -20,15 +20,17 @@ const POLL_MS = 2_000;
 const LONGEST_POLL_MS = 15_000;
 const STREAM_AGAIN_MS = [20_000, 40_000];
 const WORKED_AFTER_MS = 5_000;
-// What is shown is fetched again at once, then no sooner than this or a multiple of what it took.
-const REFRESH_MS = 900;
-const REFRESH_PER_COST = 15;
+// What is shown is fetched again at once, then no sooner than this or a multiple of what it took:
+// of numbers that grow, and of a run that has begun or ended.
+const REFRESH = { least: 900, perCost: 10 };
+const URGENT_REFRESH = { least: 200, perCost: 2 };
 const REFRESH_ANYWAY_MS = 30_000;
 
 class LiveUpdates extends HTMLElement {
   connectedCallback() {
     this.since ??= this.dataset.since;
     this.streamAt = 0;
+    this.statuses ??= new Map();
     document.addEventListener("visibilitychange", this);
     this.ticking = setInterval(() => this.says === "live" && this.refresh(), REFRESH_ANYWAY_MS);
     this.handleEvent();
@@ -134,7 +136,11 @@ class LiveUpdates extends HTMLElement {
 
   take(kind, data) {
     if (kind === "end") this.end(data.reason);
-    else if (kind === "run") this.refresh();
+    else if (kind === "run") {
+      this.isUrgent ||= this.statuses.get(data.run) !== data.status;
+      this.statuses.set(data.run, data.status);
+      this.refresh();
+    }
     else {
       for (const series of data.series) {
         const detail = { run: data.run, ...series };
@@ -156,22 +162,34 @@ class LiveUpdates extends HTMLElement {
     if (this.isRefreshing) return;
     this.isRefreshing = true;
     while (this.isStale && this.isConnected && !document.hidden) {
-      this.isStale = false;
+      this.isStale = this.isUrgent = false;
       const begun = performance.now();
       await this.renew().catch((error) => console.warn("The page could not be renewed.", error));
-      const cost = performance.now() - begun;
-      await new Promise((then) => setTimeout(then, Math.max(REFRESH_MS, cost * REFRESH_PER_COST)));
+      const renewed = performance.now();
+      while (performance.now() - renewed < this.pauseFor(renewed - begun)) await moments(100);
     }
     this.isRefreshing = false;
   }
 
+  pauseFor(cost) {
+    const { least, perCost } = this.isUrgent ? URGENT_REFRESH : REFRESH;
+    return Math.max(least, cost * perCost);
+  }
+
   async renew() {
-    const response = await fetch(location.href, { redirect: "manual" });
+    const address = new URL(location.href);
+    // Which columns a table has by itself depends on its runs; those that are shown stay.
+    const columns = document.querySelector("[data-live-columns]")?.dataset.liveColumns;
+    if (columns) address.searchParams.set("columns", columns);
+    const response = await fetch(address, { redirect: "manual" });
     if (!response.ok) return;
     const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
-    const detail = { fresh };
-    document.dispatchEvent(new CustomEvent("exptrack:page", { detail }));
+    document.dispatchEvent(new CustomEvent("exptrack:page", { detail: { fresh } }));
   }
+}
+
+function moments(ms) {
+  return new Promise((then) => setTimeout(then, ms));
 }
 
 function between([least, greatest]) {
