@@ -25,6 +25,8 @@ def live_updates(
     experiment: Experiment | None = None,
     runs: Collection[Run] = (),
     experiments: Collection[Experiment] = (),
+    *,
+    oob: bool = False,
 ) -> dict:
     """What keeps a page up to date while it is open: the points and states of those of these runs
     that have not ended, and the states of the runs of these experiments. Nothing where there is
@@ -40,5 +42,6 @@ def live_updates(
     return {
         "url": f"{reverse('live')}?{query.urlencode()}",
         "since": live.token_of(live.seen_by_now(watch)),
+        "oob": oob,
         "request": context["request"],
     }

@@ -307,3 +307,20 @@ def test_who_is_signed_out_meanwhile_is_told_and_offered_to_sign_in(
     page.get_by_role("link", name="Sign in").click()
     here = reverse("run-detail", args=[run.pk])
     page.wait_for_url(f"**{reverse('sign-in')}?next={here}")
+
+
+def test_charts_of_several_runs_grow_also_when_they_came_later(visit, alice, run):
+    other = recording.start_run(user=alice, experiment="live")[0]
+    for each in (run, other):
+        log(each, 0, [1.0, 2.0])
+    page = visit("experiment-detail", run.experiment_id)
+    expect(state(page)).to_have_text("Live")
+    page.get_by_role("link", name="Charts", exact=True).click()
+    expect(chart(page)).to_have_attribute("data-state", "ready")
+    expect(state(page)).to_have_text("Live")
+    log(other, 2, [3.0])
+    page.wait_for_function(
+        "chart => chart.series.some(series => series.x.length === 3)",
+        arg=chart(page).element_handle(),
+    )
+    expect(chart(page).locator("[data-points]")).to_have_text("5 points")
