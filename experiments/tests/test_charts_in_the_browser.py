@@ -202,7 +202,11 @@ def test_x_can_be_time_or_another_metric(visit, alice, experiment):
         with page.expect_response(re.compile(rf"x={kind}")):
             choice.select_option(label=label)
         ready(page)
-        assert loss.evaluate("c => Chart.getChart(c).scales.x.ticks.length") > 0
+        for _ in range(100):  # the answer may be here before it is drawn
+            if ticks := loss.evaluate("c => Chart.getChart(c).scales.x.ticks.length"):
+                break
+            page.wait_for_timeout(100)
+        assert ticks > 0
     with page.expect_response(re.compile(r"x=metric")):
         choice.select_option(label="epoch")
     ready(page)

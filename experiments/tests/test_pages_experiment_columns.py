@@ -68,6 +68,13 @@ def test_the_form_leads_to_the_table_with_its_columns(signed_in, alice, here, ta
     assert link(shown, "Columns") == f"{here}?columns=name%2Cowner%2Cmetrics.val%2Floss.min"
 
 
+def test_the_order_of_groups_is_kept(signed_in, alice, here):
+    page = page_of(signed_in(alice).get(f"{here}?group=params.lr&ordering=-runs"))
+    form = page.one("form", id="column-form")
+    kept = {field["name"]: field["value"] for field in form.all("input", type="hidden")}
+    assert kept == {"group": "params.lr", "ordering": "-runs", "columns": "name"}
+
+
 def test_the_name_alone_is_a_choice_too(signed_in, alice, table):
     page = page_of(signed_in(alice).get(f"{table}?columns=name"))
     assert list(table_of(page)[0]) == ["Name"]

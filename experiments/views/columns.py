@@ -39,7 +39,8 @@ def experiment_columns(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     looks for others, `up` and `down` move one."""
     experiment = access.readable_experiment(request.user, pk)
     asked = Asked.by(request)
-    rows, _, ordering, columns = asked_runs(asked, experiment)
+    # Read from a copy: what only groups can be ordered by must not get lost on the way.
+    rows, _, ordering, columns = asked_runs(Asked.by(request), experiment)
     columns = named_first(columns or usual_columns(rows, ordering))[1:]
     for name, by in (("up", -1), ("down", 1)):
         columns = moved(columns, asked.query.get(name, ""), by)
