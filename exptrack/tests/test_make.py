@@ -90,7 +90,8 @@ def test_pinned_packages_have_hashes_and_no_index_is_named():
         pinned = (ROOT / f"{name}.txt").read_text()
         packages = [line for line in pinned.splitlines() if "==" in line]
         assert all(line.endswith("\\") for line in packages)
-        assert not any(word in pinned for word in ("http:", "https:", "file:/", "--index", "--find-links"))
+        addresses = ("http:", "https:", "file:/", "--index", "--find-links")
+        assert not any(word in pinned for word in addresses)
         wanted = {line.split()[0] for line in (ROOT / f"{name}.in").read_text().splitlines()}
         names = {line.split("==")[0] for line in packages}
         assert {without_details(each) for each in wanted if each[0] not in "#-"} <= names
