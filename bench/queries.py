@@ -1,0 +1,127 @@
+"""What queries in the filter language cost among many runs of one experiment, each with 20 params
+and 10 metrics: time, processor time and the indexes walked, of a first page in three orders and of
+the count beside it.
+
+`python bench/queries.py > bench/plans/queries-postgresql.txt` keeps what it says.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import psutil
+from served import arguments, machine, served
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from experiments.models import Experiment
+
+QUERIES = (
+    "metrics.val/accuracy > 0.9 and params.optimizer = adam",
+    "params.lr > 0.01 and params.optimizer = adam",
+    "params.lr <= 0.001 and metrics.val/accuracy > 0.9",
+    "params.seed = 17 and metrics.val/accuracy > 0.5",
+    "params.lr = 0.3 and metrics.val/accuracy > 0.95",
+    "params.optimizer = adam or metrics.val/accuracy > 0.94",
+    "not params.optimizer = adam and not tags.debug",
+    "tags.stage = final and status = failed",
+    "metrics.val/loss.min < 0.2 and metrics.val/accuracy.mean > 0.8",
+    "metrics.train/loss has nan and owner = demo-lin",
+    "params.config ~ vit and params.depth > 4",
+    "duration > 2h and started > -7d",
+    "otter and params.lr = 0.1",
+)
+ORDERINGS = ("-started", "metrics.val/loss", "-metrics.val/loss")
+PAGE = 101
+REPEATS = 7
+INDEX = re.compile(r"(?:using|INDEX) (\w+)|Seq Scan on (\w+)|SCAN (\w+)(?! USING)")
+
+
+def main() -> None:
+    parser = arguments(__doc__.splitlines()[0], scaled=False)
+    parser.add_argument("--runs", type=int, default=100_000)
+    parser.add_argument("--queries", nargs="*", default=QUERIES)
+    parser.add_argument("--full", action="store_true", help="print whole plans")
+    options = parser.parse_args()
+    print(machine(), flush=True)
+    with served(options.database) as server:
+        experiment = fill(server.user, options.runs)
+        processor = processor_seconds(server.database)
+        for query in options.queries:
+            print(f"\n{query}", flush=True)
+            for name, rows in statements(experiment, query):
+                report(name, rows, processor, options.full)
+
+
+def fill(user: object, runs: int) -> Experiment:
+    """The experiment to ask for, as `manage.py make_demo` makes them."""
+    from django.core.management import call_command
+    from django.db import connection
+
+    from experiments.models import Experiment
+
+    user.role = "admin"
+    user.save()
+    call_command("make_demo", runs=runs, points=1)
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM")
+        cursor.execute("ANALYZE")
+    return Experiment.objects.get()
+
+
+def processor_seconds(database: str) -> Callable[[], float]:
+    """How much processor time the database has spent on this connection."""
+    from django.db import connection
+
+    if database == "sqlite":
+        return time.process_time
+    with connection.cursor() as cursor:
+        # Its workers' time would be missed.
+        cursor.execute("SET max_parallel_workers_per_gather = 0")
+        cursor.execute("SELECT pg_backend_pid()")
+        backend = psutil.Process(cursor.fetchone()[0])
+    return lambda: sum(backend.cpu_times()[:2])
+
+
+def statements(experiment: Experiment, query: str) -> Iterator[tuple[str, QuerySet]]:
+    """The first page in each order, and the count beside it."""
+    from django.utils import timezone
+
+    from experiments import paging, search
+    from experiments.fields import parse_ordering
+    from experiments.matching import matching
+    from experiments.models import Run
+
+    now = timezone.now()
+    rows = matching(Run.objects.inside(experiment).for_table(), search.parse(query), now)
+    for text in ORDERINGS:
+        ordering = parse_ordering(text)
+        segment = rows.segments(ordering, experiment.pk, now)[0]
+        yield text, paging.ordered(segment, ordering.descending, None)[:PAGE]
+    yield "count", rows.order_by().values("pk")[: paging.COUNT_LIMIT + 1]
+
+
+def report(name: str, rows: QuerySet, processor: Callable[[], float], full: bool) -> None:
+    """One line: rows, median time, processor time a statement, indexes in the order of the plan."""
+    times, before = [], processor()
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        found = len(rows.all())
+        times.append((time.perf_counter() - began) * 1000)
+    spent = (processor() - before) / REPEATS * 1000
+    plan = rows.explain()
+    used = [next(filter(None, names)) for names in INDEX.findall(plan)]
+    indexes = ", ".join(dict.fromkeys(used))
+    took = statistics.median(times)
+    print(f"  {name:18} {found:6} rows {took:8.1f} ms, processor {spent:7.1f} ms  {indexes}")
+    if full:
+        print(plan)
+
+
+if __name__ == "__main__":
+    main()
