@@ -64,6 +64,7 @@ NO_PAGES = {
     "compare/points.csv",
     "live/",
     "account/people/",  # fills a field
+    "experiments/<uuid:pk>/complete/",  # too
     "account/form-token/",
     "account/profile/",  # leads on
     "account/tokens/create/",
