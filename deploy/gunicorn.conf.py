@@ -39,12 +39,18 @@ def post_worker_init(worker: object) -> None:
 
 
 def end_streams_on_stop(worker: object) -> None:
-    """Let open streams end when the worker is to stop: it waits for every thread."""
-    from experiments.streams import hub
+    """Let open streams end when the worker is to stop in order: it waits for every thread."""
 
     def stop(*signal_and_frame: object) -> None:
-        hub.stop()
+        worker_int(worker)
         worker.handle_exit(*signal_and_frame)
 
     signal.signal(signal.SIGTERM, stop)
     signal.siginterrupt(signal.SIGTERM, False)
+
+
+def worker_int(worker: object) -> None:
+    """The same when it is to stop at once, as after Ctrl-C: Python itself then waits for them."""
+    from experiments.streams import hub
+
+    hub.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 import urllib.error
@@ -294,12 +295,13 @@ def opens(url: str, session: str, run: Run) -> bool:
     return stream.status == 200
 
 
-def test_a_server_that_stops_ends_its_streams_and_is_not_held_up(server, listen, alice, run):
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_that_stops_ends_its_streams_and_is_not_held_up(server, listen, alice, run, by):
     streams_open = [listen(alice, run=run.pk) for _ in range(3)]
     for stream in streams_open:
         stream.next("run")
     begun = time.monotonic()
-    assert server.stop() == 0
+    assert server.stop(by) == 0
     assert time.monotonic() - begun < 20  # gunicorn would wait for 30
 
 

@@ -74,10 +74,10 @@ class GunicornServer:
         except OSError:
             return False
 
-    def stop(self) -> int:
-        """Stop it in order; its exit code."""
+    def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
+        """Stop it in order, or as Ctrl-C does; its exit code."""
         if self.pid is not None:
-            self._process.send_signal(signal.SIGTERM)
+            self._process.send_signal(by)
         return self._process.wait(timeout=60)
 
     def kill(self) -> None:
