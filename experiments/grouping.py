@@ -8,12 +8,12 @@ a statement for each field, metrics by one, however many runs and groups there a
 from __future__ import annotations
 
 import hashlib
+import math
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import numpy as np
 from django.db import connection
 from django.db.models import Case, CharField, Count, F, FloatField, Max, Min, QuerySet, Value, When
 from django.db.models.functions import MD5, Cast, Length
@@ -211,7 +211,7 @@ def add_spreads(groups: Sequence[Group], chosen: QuerySet, columns: Iterable[Fie
             if (number := place.get(run)) is not None:
                 pairs[name].append((number, value))
         for name, column in named.items():
-            for number, spread in spreads(pairs[name], len(groups)):
+            for number, spread in spreads(pairs[name]):
                 groups[number].spreads[column] = spread
 
 
@@ -220,30 +220,30 @@ def as_word(pk: uuid.UUID) -> str:
     return str(pk) if connection.features.has_native_uuid_field else pk.hex
 
 
-def spreads(pairs: Sequence[tuple[int, float]], groups: int) -> Iterator[tuple[int, Spread]]:
-    """The spread of each group that has any of the (group, value) pairs. In two passes: a sum of
-    squares alone would lose what little tells alike values apart."""
-    if not pairs:
-        return
-    number = np.array([each for each, _ in pairs])
-    value = np.array([each for _, each in pairs], dtype=float)
-    counts = np.bincount(number, minlength=groups)
-    least, greatest = np.full(groups, np.inf), np.full(groups, -np.inf)
-    np.minimum.at(least, number, value)
-    np.maximum.at(greatest, number, value)
-    with np.errstate(all="ignore"):
-        # Parts are summed, not values: a sum of values near the greatest double is none.
-        means = np.bincount(number, value / counts[number], minlength=groups)
-        squares = np.bincount(number, (value - means[number]) ** 2, minlength=groups)
-        stds = np.sqrt(squares / np.maximum(counts - 1, 1))
-    for each in np.flatnonzero(counts):
-        std = float(stds[each]) if counts[each] > 1 else None
-        # Rounding must not carry a mean past its values.
-        mean = float(np.clip(means[each], least[each], greatest[each]))
-        yield (
-            int(each),
-            Spread(int(counts[each]), mean, std, float(least[each]), float(greatest[each])),
-        )
+def spreads(pairs: Iterable[tuple[int, float]]) -> Iterator[tuple[int, Spread]]:
+    """The spread of each group named in the (group, value) pairs."""
+    values: dict[int, list[float]] = {}
+    for number, value in pairs:
+        values.setdefault(number, []).append(value)
+    for number, of_group in values.items():
+        yield number, spread_of(of_group)
+
+
+def spread_of(values: Sequence[float]) -> Spread:
+    """Of finite values, in two passes: a sum of squares alone would lose what little tells alike
+    values apart. Sums are exact before they are rounded, so the order of the rows is no matter."""
+    count, least, greatest = len(values), min(values), max(values)
+    try:
+        mean = math.fsum(values) / count
+    except OverflowError:  # near the greatest double, parts are summed
+        mean = math.fsum(value / count for value in values)
+    mean = min(max(mean, least), greatest)  # rounding must not carry it past the values
+    try:
+        squares = math.fsum((value - mean) ** 2 for value in values)
+    except OverflowError:
+        squares = math.inf
+    std = math.sqrt(squares / (count - 1)) if count > 1 else None
+    return Spread(count, mean, std, least, greatest)
 
 
 # --- Their order, and as CSV ---------------------------------------------------------------------

@@ -201,7 +201,7 @@ def test_workers_killed_while_they_store_lose_and_double_nothing(
     assert result.verdict.accepted > 10
     assert result.drifted == []
     assert not result.unexpected
-    assert result.answers.total() > result.answers[200]  # some did lose their connection
+    assert len(result.killed_at) == 5
 
 
 @pytest.mark.only_on("postgresql")

@@ -42,9 +42,12 @@ function isolated(data) {
   return !data.some((point, i) => i && isFinite_(point.y) && isFinite_(data[i - 1].y));
 }
 
+/* Half of what a time axis shows round a single moment: seconds, and milliseconds. */
+const AROUND = { relative: 0.5, time: 30_000 };
+
 /* The least and the greatest of what is drawn, [undefined, undefined] where that is one value or
-   none; with some air for y. */
-function extent(all, axis, { isLog, withoutOutliers }) {
+   none; with some air for y, and round a single moment. `kind` is that of the x axis. */
+function extent(all, axis, { isLog, withoutOutliers, kind }) {
   const values = all.flatMap((series) => valuesOf(series, axis)).filter((v) => drawable(v, isLog));
   let least = values.reduce((one, other) => Math.min(one, other), Infinity);
   let greatest = values.reduce((one, other) => Math.max(one, other), -Infinity);
@@ -53,6 +56,8 @@ function extent(all, axis, { isLog, withoutOutliers }) {
     const out = Math.floor(values.length * OUTLYING);
     [least, greatest] = [values[out], values.at(-1 - out)];
   }
+  const around = axis === "x" && least === greatest && AROUND[kind];
+  if (around) return [least - around, greatest + around];
   if (!(least < greatest)) return [undefined, undefined];
   if (axis === "x") return [least, greatest];
   if (isLog) {

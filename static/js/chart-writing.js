@@ -53,7 +53,7 @@ function tickMoment(ms, step, isLong) {
   const date = new Date(ms);
   const day = `${date.getUTCDate()} ${date.toLocaleString("en", { month: "short", timeZone: "UTC" })}`;
   if (step >= DAY) return day;
-  const clock = date.toISOString().slice(11, step < 60 ? 19 : 16);
+  const clock = date.toISOString().slice(11, step < 1 ? 23 : step < 60 ? 19 : 16);
   return isLong ? `${day} ${clock}` : clock;
 }
 
@@ -92,6 +92,7 @@ function axis(kind, isLogarithmic) {
 function roundTime(scale, perSecond) {
   const most = Math.max(2, Math.floor(scale.chart.width / PIXELS_A_TICK / 1.4));
   const seconds = (scale.max - scale.min) / perSecond;
+  if (seconds < most * ROUND_TIMES[0]) return roundStep(seconds / most);
   return ROUND_TIMES.find((time) => seconds / time <= most)
     ?? Math.ceil(seconds / most / (365 * DAY)) * 365 * DAY;
 }
@@ -121,9 +122,13 @@ function roundPowers(scale) {
 
 /* What is left to a logarithmic axis that is too short for that: about five round numbers. */
 function roundNumbers(scale) {
-  const rough = (scale.max - scale.min) / 5;
+  return multiples(scale, roundStep((scale.max - scale.min) / 5));
+}
+
+/* 1, 2 or 5 of some power of ten, at least as much as this. */
+function roundStep(rough) {
   const power = 10 ** Math.floor(Math.log10(rough));
-  return multiples(scale, [1, 2, 5, 10].find((digit) => digit * power >= rough) * power);
+  return [1, 2, 5, 10].find((digit) => digit * power >= rough) * power;
 }
 
 Chart.register({ id: "writing", whole, short, span, moment, position, axis });

@@ -147,8 +147,9 @@ class MetricChart extends HTMLElement {
   }
 
   /* The ends of an axis, given so that its ticks are round numbers between them. */
-  ends(axis, isLog, { withoutOutliers }) {
-    const [least, greatest] = curves.extent(this.shown, axis, { isLog, withoutOutliers });
+  ends(axis, isLog, { withoutOutliers, x: kind }) {
+    const how = { isLog, withoutOutliers, kind };
+    const [least, greatest] = curves.extent(this.shown, axis, how);
     const { from, to, low, high } = this.limits;
     const [pinnedMin, pinnedMax] = axis === "x" ? [from, to] : [low, high];
     const min = isLog && pinnedMin <= 0 ? least : pinnedMin ?? least;
