@@ -10,15 +10,17 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from django.db.models import Count, Sum
 
-from experiments import reading, series
+from experiments import compact, reading, series
 from experiments.models import Metric, Run
 from experiments.querysets import folded_contains
-from experiments.series import Points
+from experiments.series import Buckets, Points
 from experiments.tables import csv_cell, csv_line
 from experiments.values import InvalidValue, field_name
+from experiments.wire import encoded
 
 MAX_BUCKETS = 2_000
 DEFAULT_BUCKETS = 500
@@ -106,13 +108,15 @@ def grouped(metrics: Iterable[Metric | Overlaid]) -> list[tuple[str, list]]:
 class Axis:
     """How series are drawn. `x` is step, time (ms), relative (seconds from the run's start) or
     `metric:<name>` (that metric's value at the equal step); `low` and `high` are in its units
-    and inclusive; `smoothing` is the weight of TensorBoard's moving average, 0 for none."""
+    and inclusive; `smoothing` is the weight of TensorBoard's moving average, 0 for none. Buckets
+    are equally wide on a linear axis, on a logarithmic one with `is_log`."""
 
     x: str = "step"
     low: float | None = None
     high: float | None = None
     buckets: int = DEFAULT_BUCKETS
     smoothing: float = 0.0
+    is_log: bool = False
 
     @property
     def other_metric(self) -> str | None:
@@ -128,37 +132,53 @@ def checked_axis(x: str) -> str:
     raise InvalidValue(f"{x[:80]!r} is no x axis: step, time, relative or metric:<name>.")
 
 
-def chart_series(runs: Sequence[Run], names: Sequence[str], axis: Axis) -> list[dict]:
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One series ready to draw: of a run, or the mean of a group of runs."""
+
+    line: uuid.UUID | str  # a run's id, or a group's word
+    metric: str
+    count: int  # points behind what is drawn
+    total: int  # points logged by now
+    thin: Buckets
+    smooth: np.ndarray | None = None  # beside thin.y
+    runs: np.ndarray | None = None  # beside thin.y: of how many runs a mean is
+    members: int = 1  # runs that have the series …
+    averaged: int = 1  # … and how many of them the mean is of
+
+
+def chart_series(
+    runs: Sequence[Run], names: Sequence[str], axis: Axis, *, brief: bool = False
+) -> list[dict]:
     """Every series that exists of these runs and metric names, runs first, as `/series/`
-    answers it."""
+    answers it; `brief` for scripts that know how to read it."""
     by_id = {run.pk: run for run in runs}
+    written = as_compact_json if brief else as_json
+    return [
+        written(drawn(by_id[metric.run_id], metric, points, other, axis))
+        for metric, points, other in pairs_of(by_id, names, axis)
+    ]
+
+
+def pairs_of(
+    runs: Mapping[uuid.UUID, Run], names: Sequence[str], axis: Axis
+) -> Iterator[tuple[Metric, Points, Points | None]]:
+    """The series of these runs, in their order, and names, with the points that serve as x where
+    another metric does. Of long series few are in memory at a time."""
     wanted = {*names} | ({axis.other_metric} if axis.other_metric else set())
-    found = Metric.objects.filter(run__in=list(by_id), name__in=wanted).select_related("tail")
+    found = Metric.objects.filter(run__in=list(runs), name__in=wanted).select_related("tail")
     metrics = {(metric.run_id, metric.name): metric for metric in found}
-    pairs = [metrics[run.pk, name] for run in runs for name in names if (run.pk, name) in metrics]
+    pairs = [metrics[run, name] for run in runs for name in names if (run, name) in metrics]
     if axis.other_metric is None:
-        return drawn_pairs(by_id, pairs, {}, axis)
-    found_x = (metrics.get((run.pk, axis.other_metric)) for run in runs)
-    serving = [metric for metric in found_x if metric is not None]
-    answer = []
-    for group in reading.together(serving):  # of long series few are in memory at a time
+        for metric, points in reading.loaded(pairs, needed_steps(axis)):
+            yield metric, points, None
+        return
+    found_x = (metrics.get((run, axis.other_metric)) for run in runs)
+    for group in reading.together(metric for metric in found_x if metric is not None):
         others = {metric.run_id: points for metric, points in reading.loaded(group)}
         joined = [metric for metric in pairs if metric.run_id in others]
-        answer += drawn_pairs(by_id, joined, others, axis)
-    return answer
-
-
-def drawn_pairs(
-    runs: Mapping[uuid.UUID, Run],
-    metrics: Sequence[Metric],
-    others: Mapping[uuid.UUID, Points],
-    axis: Axis,
-) -> list[dict]:
-    """Each metric as the chart gets it; `others` has, by run, the points that serve as x."""
-    return [
-        drawn(runs[metric.run_id], metric, points, others.get(metric.run_id), axis)
-        for metric, points in reading.loaded(metrics, needed_steps(axis))
-    ]
+        for metric, points in reading.loaded(joined, needed_steps(axis)):
+            yield metric, points, others[metric.run_id]
 
 
 def needed_steps(axis: Axis) -> tuple[int | None, int | None]:
@@ -171,30 +191,17 @@ def needed_steps(axis: Axis) -> tuple[int | None, int | None]:
     return low, high
 
 
-def drawn(run: Run, metric: Metric, points: Points, other: Points | None, axis: Axis) -> dict:
-    """One series as the chart gets it."""
+def drawn(run: Run, metric: Metric, points: Points, other: Points | None, axis: Axis) -> Curve:
+    """One series in the range and the buckets of the axis."""
     x, y = along(axis, run, points, other)
     smooth = series.smooth(y, axis.smoothing) if axis.smoothing else None
     first = 0 if axis.low is None else np.searchsorted(x, axis.low, "left")
     last = len(x) if axis.high is None else np.searchsorted(x, axis.high, "right")
     x, y = x[first:last], y[first:last]
-    thin = series.downsample(x, y, axis.buckets)
-    answer = {
-        "run": run.pk,
-        "metric": metric.name,
-        "count": len(x),
-        "total": metric.count,
-        "x": thin.x.tolist(),
-        "y": thin.y.tolist(),
-        "lo": finite_or_none(thin.lo),
-        "hi": finite_or_none(thin.hi),
-        "nan": thin.nan.tolist(),
-        "inf": thin.inf.tolist(),
-        "raw": thin.raw,
-    }
+    thin = series.downsample(x, y, axis.buckets, axis.is_log)
     if smooth is not None:
-        answer["smooth"] = smooth[first:last][thin.index].tolist()
-    return answer
+        smooth = smooth[first:last][thin.index]
+    return Curve(run.pk, metric.name, len(x), metric.count, thin, smooth)
 
 
 def along(
@@ -215,9 +222,74 @@ def along(
     return (times - start.timestamp() * 1000) / 1000, values
 
 
-def finite_or_none(values: np.ndarray) -> list[float | None]:
-    """NaN, which marks a bucket without a finite value, as None."""
-    return [value if value == value else None for value in values.tolist()]
+# --- As JSON ---------------------------------------------------------------------------------
+
+
+def as_json(curve: Curve) -> dict:
+    """One curve as the API writes it, numbers exact."""
+    thin = curve.thin
+    answer = head_of(curve) | {
+        "x": numbers(thin.x),
+        "y": numbers(thin.y),
+        "lo": finite_or_none(thin.lo),
+        "hi": finite_or_none(thin.hi),
+        "nan": numbers(thin.nan),
+        "inf": numbers(thin.inf),
+    }
+    if curve.smooth is not None:
+        answer["smooth"] = numbers(curve.smooth)
+    return answer
+
+
+def as_compact_json(curve: Curve) -> dict:
+    """The same in few bytes: numbers as short as a chart allows, whole x as differences (`dx`),
+    and no extremes and counts that say nothing. NaN, infinities and a `raw` curve's extremes
+    are in its y."""
+    thin, answer = curve.thin, head_of(curve)
+    if (steps := compact.differences(thin.x)) is not None:
+        answer["dx"] = msgspec.Raw(msgspec.json.encode(steps))
+    else:
+        answer["x"] = numbers(compact.shortened(thin.x))
+    answer["y"] = numbers(compact.shortened(thin.y))
+    if not thin.raw:
+        answer["lo"] = finite_or_none(compact.shortened(thin.lo))
+        answer["hi"] = finite_or_none(compact.shortened(thin.hi))
+        answer |= {name: numbers(counts) for name in ("nan", "inf")
+                   if (counts := getattr(thin, name)).any()}  # fmt: skip
+    if curve.smooth is not None:
+        answer["smooth"] = numbers(compact.shortened(curve.smooth))
+    if curve.runs is not None:
+        answer["n"] = numbers(curve.runs)
+    return answer
+
+
+def head_of(curve: Curve) -> dict:
+    """What a curve is of."""
+    answer = {
+        "run": curve.line,
+        "metric": curve.metric,
+        "count": curve.count,
+        "total": curve.total,
+        "raw": curve.thin.raw,
+    }
+    if curve.runs is not None:
+        answer |= {"members": curve.members, "averaged": curve.averaged}
+    return answer
+
+
+def numbers(values: np.ndarray) -> msgspec.Raw:
+    """Numbers written out; one by one, as `wire` must look at them, only where they are odd."""
+    is_plain = values.dtype.kind != "f" or np.isfinite(values).all()
+    listed = values.tolist()
+    return msgspec.Raw(msgspec.json.encode(listed) if is_plain else encoded(listed))
+
+
+def finite_or_none(values: np.ndarray) -> msgspec.Raw:
+    """Numbers written out, with null for NaN, which marks a bucket without a finite value."""
+    return msgspec.Raw(msgspec.json.encode(values.tolist()))
+
+
+# --- As CSV ----------------------------------------------------------------------------------
 
 
 def points_csv(runs: Sequence[Run], names: Sequence[str]) -> Iterator[str]:

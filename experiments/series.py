@@ -34,6 +34,7 @@ FEW_POINTS = 32  # up to here a loop over Python numbers beats the fixed cost of
 BLOCK = 64  # points that one product smooths, …
 ROWS_AT_ONCE = 32  # … for so many blocks at a time
 LARGEST_INT64 = 2**63 - 1
+LARGEST_FLOAT_IN_INT64 = 2.0**63 - 1024
 LARGEST_FLOAT = float(np.finfo(np.float64).max)
 
 # --- Points ----------------------------------------------------------------------------------
@@ -417,7 +418,7 @@ class Buckets:
     index: np.ndarray
 
 
-def downsample(x: np.ndarray, y: np.ndarray, buckets: int) -> Buckets:
+def downsample(x: np.ndarray, y: np.ndarray, buckets: int, is_log: bool = False) -> Buckets:
     """At most `buckets` rows for the points (x, y), every point in just one of them.
 
     `x` int64[n] or float64[n], sorted, no NaN; `y` float64[n]. As many points as buckets or
@@ -425,7 +426,9 @@ def downsample(x: np.ndarray, y: np.ndarray, buckets: int) -> Buckets:
     into buckets of equal widths of x, and empty ones are left out. A row stands at the last
     finite point of its bucket (at the last one when none is finite), the last row always at
     the very last point, so a line through the rows has both ends of the curve. With a single
-    bucket there is one row, at the last point. ValueError when `buckets` is below 1.
+    bucket there is one row, at the last point. With `is_log` the widths are equal in log x, so
+    that every decade of a logarithmic axis is as fine as the others; what is not above 0 is a
+    row of its own. ValueError when `buckets` is below 1.
     """
     if buckets < 1:
         raise ValueError(f"There must be at least 1 bucket, not {buckets}.")
@@ -435,7 +438,7 @@ def downsample(x: np.ndarray, y: np.ndarray, buckets: int) -> Buckets:
         known = np.where(is_finite, y, np.nan)
         nan, inf = np.isnan(y).astype(np.int64), np.isinf(y).astype(np.int64)
         return Buckets(x, y, known, known, nan, inf, True, np.arange(n))
-    starts = bucket_starts(x, buckets)
+    starts = bucket_starts(x, buckets, is_log)
     index = np.append(starts[1:], n) - 1
     if is_finite.all():
         lo, hi = np.minimum.reduceat(y, starts), np.maximum.reduceat(y, starts)
@@ -453,13 +456,30 @@ def downsample(x: np.ndarray, y: np.ndarray, buckets: int) -> Buckets:
     return Buckets(x[index], y[index], lo, hi, nan, inf, False, index)
 
 
-def bucket_starts(x: np.ndarray, buckets: int) -> np.ndarray:
+def bucket_starts(x: np.ndarray, buckets: int, is_log: bool = False) -> np.ndarray:
     """Where each bucket that is not empty begins in x: the first point alone, then at most
-    `buckets` - 1 of equal widths. One bucket in all for `buckets` 1."""
+    `buckets` - 1 of equal widths. One bucket in all for `buckets` 1. With `is_log` the widths
+    are equal in log x, behind a bucket for all that is not above 0."""
     if buckets == 1:
         return np.zeros(1, np.int64)
-    edges = edges_within(x[0], x[-1], buckets - 1)
-    return np.unique(np.concatenate([[0, 1], np.searchsorted(x, edges)]))
+    below = int(np.searchsorted(x, 0, "right")) if is_log else 0
+    widths = buckets - 1 - (below > 0)
+    if below == len(x) or widths < 1:
+        return np.array([0, below] if 0 < below < len(x) else [0])
+    edges = (log_edges if is_log else edges_within)(x[below], x[-1], widths)
+    starts = np.unique(np.concatenate([[0, below, below + 1], np.searchsorted(x, edges)]))
+    return starts[starts < len(x)]
+
+
+def log_edges(low: np.number, high: np.number, widths: int) -> np.ndarray:
+    """The `widths` - 1 inner edges that cut low … high, above 0, into widths equal in log x, of
+    the type of x."""
+    ends = np.log(float(low)), np.log(min(float(high), LARGEST_FLOAT))
+    edges = np.exp(np.linspace(*ends, widths + 1)[1:-1])
+    if isinstance(low, np.integer):
+        # A whole x is at or beyond an edge when it is at or beyond the next whole number.
+        return np.minimum(np.ceil(edges), LARGEST_FLOAT_IN_INT64).astype(np.int64).clip(low, high)
+    return np.clip(edges, low, high)
 
 
 def edges_within(low: np.number, high: np.number, widths: int) -> np.ndarray:

@@ -194,7 +194,12 @@ def asked_series(user: object, params: object) -> list[dict]:
     """What a chart asks for, by query; the pages' own addresses answer with the same."""
     query = checked_input(serializers.SeriesQuery, params)
     axis = charts.Axis(
-        query["x"], query.get("from"), query.get("to"), query["buckets"], query["smoothing"]
+        query["x"],
+        query.get("from"),
+        query.get("to"),
+        query["buckets"],
+        query["smoothing"],
+        query["xscale"] == "log",
     )
     runs = access.readable_runs(user, query["run"])
     return charts.chart_series(runs, list(dict.fromkeys(query["metric"])), axis)

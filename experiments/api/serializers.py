@@ -310,6 +310,7 @@ class SeriesQuery(Strict):
     to = FiniteFloat(required=False)
     buckets = Integer(min_value=1, max_value=charts.MAX_BUCKETS, default=charts.DEFAULT_BUCKETS)
     smoothing = FiniteFloat(min_value=0, max_value=0.999, default=0)
+    xscale = serializers.ChoiceField(["linear", "log"], default="linear")
 
     def get_fields(self) -> dict:
         # `from` is a word of Python's, so it cannot stand among the attributes.

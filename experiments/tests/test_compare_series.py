@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import uuid
+from itertools import accumulate
 from urllib.parse import urlencode
 
 import numpy as np
@@ -50,11 +51,52 @@ def address(door: str, runs, *metrics: str, **others: object) -> str:
 
 def test_curves_are_those_of_the_api(signed_in, api, alice, experiment):
     runs = [start(alice, experiment, loss=np.sin(np.arange(3000)), acc=[1.0]) for _ in range(3)]
-    for others in ({}, {"buckets": 100, "smoothing": 0.5}, {"x": "metric:acc"}, {"to": 10}):
+    for others in ({}, {"buckets": 100, "smoothing": 0.5}, {"x": "metric:acc"}, {"to": 10},
+                   {"xscale": "log", "buckets": 50}):  # fmt: skip
         page = signed_in(alice).get(address("compare-series", runs, "loss", "acc", **others))
         query = address("compare-series", runs, "loss", "acc", **others).partition("?")[2]
         assert page.json() == api(alice).get(f"/api/v1/series/?{query}").json()
     assert {series["run"] for series in page.json()["series"]} == {str(run.pk) for run in runs}
+
+
+def test_what_our_charts_ask_for_is_the_same_in_half_the_bytes(signed_in, alice, experiment):
+    noise = np.random.default_rng(5).normal(size=(3, 3000))
+    runs = [start(alice, experiment, loss=np.exp(-values), acc=values[:50]) for values in noise]
+    start_ = [math.nan, 1.0, -math.inf, *range(3000)]
+    runs.append(start(alice, experiment, loss=start_, acc=[math.inf, math.nan, 2.0]))
+    for others in ({}, {"x": "relative", "smoothing": 0.5}, {"x": "metric:acc"}):
+        exact = signed_in(alice).get(address("compare-series", runs, "loss", "acc", **others))
+        brief = signed_in(alice).get(
+            address("compare-series", runs, "loss", "acc", compact="1", **others)
+        )
+        assert len(brief.content) < len(exact.content) * (0.7 if others else 0.5)
+        for one, other in zip(exact.json()["series"], brief.json()["series"], strict=True):
+            assert_alike(one, whole(other))
+
+
+def whole(series: dict) -> dict:
+    """A compact series with all it leaves out, as chart-curves.js makes it."""
+    y, raw = series["y"], series["raw"]
+    if "dx" in series:
+        series["x"] = list(accumulate(series.pop("dx")))
+    if raw:
+        series["lo"] = series["hi"] = [None if isinstance(value, str) else value for value in y]
+    series.setdefault("nan", [int(raw and value == "NaN") for value in y])
+    series.setdefault("inf", [int(raw and str(value).endswith("Infinity")) for value in y])
+    return series
+
+
+def assert_alike(one: dict, other: dict) -> None:
+    assert one.keys() == other.keys()
+    for name, values in one.items():
+        if isinstance(values, list):
+            as_numbers = [
+                [math.nan if value is None else float(value) for value in each]
+                for each in (values, other[name])
+            ]
+            assert as_numbers[1] == pytest.approx(as_numbers[0], rel=1e-5, nan_ok=True), name
+        else:
+            assert values == other[name]
 
 
 def test_the_csv_has_every_point_exact_runs_first(signed_in, alice, experiment):

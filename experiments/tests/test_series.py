@@ -553,6 +553,37 @@ def test_real_x_of_a_range_past_the_largest_double_is_cut_in_the_middle():
     assert thinned.lo.tolist() == [0, 1, 3]
 
 
+@quick
+@given(
+    st.lists(int64s, min_size=2, max_size=120).map(sorted).map(np.array)
+    | st.lists(st.floats(allow_nan=False), min_size=2, max_size=120).map(sorted).map(np.array),
+    st.integers(1, 30),
+)
+@example(np.array([-3, -2, 0]), 2)
+@example(np.array([-3, -2, 7]), 2)
+@example(np.array([GREATEST - 9, *[GREATEST] * 9]), 5)
+@example(np.array([5e-324, 1.0, 2.0, 1.7976931348623157e308, INF]), 4)
+def test_logarithmic_buckets_hold_every_point_once_with_its_extremes(x, buckets):
+    y = np.sin(np.arange(len(x)) * 7.0)
+    thinned = downsample(x, y, buckets, True)
+    assert len(thinned.x) <= buckets or thinned.raw
+    assert thinned.index[-1] == len(x) - 1
+    parts = np.split(y, thinned.index[:-1] + 1)  # every row stands at the last of its points
+    assert thinned.lo.tolist() == [part.min() for part in parts]
+    assert thinned.hi.tolist() == [part.max() for part in parts]
+    assert thinned.x.tolist() == x[thinned.index].tolist()
+
+
+def test_logarithmic_buckets_are_as_fine_in_each_decade():
+    for kind in (np.int64, np.float64):
+        x = np.arange(1_000_001, dtype=kind)
+        thinned = downsample(x, np.zeros(len(x)), 602, True)
+        per_decade = np.histogram(thinned.x, 10.0 ** np.arange(7))[0]
+        assert thinned.x[:3].tolist() == [0, 1, 2]  # 0 apart, then the first to be drawn
+        assert per_decade[:2].tolist() == [9, 70]  # no more whole numbers fall apart there
+        assert (abs(per_decade[2:] - 100) <= 2).all()
+
+
 def test_a_curve_as_long_as_the_buckets_comes_as_it_is():
     y = np.array([1.0, NAN, -INF, -2.0])
     thinned = downsample(np.arange(4), y, 4)

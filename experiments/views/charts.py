@@ -21,6 +21,7 @@ from experiments.charts import (
     MAX_SMOOTHING,
     Axis,
     Overlaid,
+    chart_series,
     checked_axis,
     grouped,
     lines_of,
@@ -42,6 +43,9 @@ class ChartForm(forms.Form):
     to = forms.FloatField(required=False)
     buckets = forms.IntegerField(required=False, min_value=1, max_value=MAX_BUCKETS)
     smoothing = forms.FloatField(required=False, min_value=0, max_value=MAX_SMOOTHING)
+    xscale = forms.ChoiceField(required=False, choices=[("linear", ""), ("log", "")])
+    # Our scripts read it, see `charts.as_compact_json`.
+    compact = forms.BooleanField(required=False)
 
     def __init__(self, query: QueryDict) -> None:
         super().__init__(query)
@@ -79,7 +83,14 @@ class ChartForm(forms.Form):
             high=asked["to"],
             buckets=asked["buckets"] or DEFAULT_BUCKETS,
             smoothing=asked["smoothing"] or 0.0,
+            is_log=asked["xscale"] == "log",
         )
+
+    def series_of(self, runs: Sequence[Run]) -> HttpResponse:
+        """The curves of some runs that a valid form asks for."""
+        brief = self.cleaned_data["compact"]
+        found = chart_series(runs, self.names, self.axis(), brief=brief)
+        return json_response({"series": found})
 
 
 class OverlayForm(ChartForm):

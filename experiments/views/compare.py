@@ -22,7 +22,6 @@ from experiments.views.charts import (
     OverlayForm,
     chart_settings,
     choice,
-    json_response,
     query_of,
     refused,
 )
@@ -176,7 +175,7 @@ def compare_series(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return refused(form)
     runs = access.readable_runs(request.user, form.cleaned_data["ids"])
-    return json_response({"series": charts.chart_series(runs, form.names, form.axis())})
+    return form.series_of(runs)
 
 
 @require_safe

@@ -14,7 +14,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from experiments import access, charts, curating
+from experiments import access, curating
 from experiments.filters import NameFilter
 from experiments.listing import Asked
 from experiments.models import Environment, Metric, Run
@@ -28,7 +28,6 @@ from experiments.views.charts import (
     Board,
     ChartForm,
     chart_settings,
-    json_response,
     refused,
 )
 from experiments.views.lists import list_page
@@ -172,7 +171,7 @@ def run_series(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     form = ChartForm(request.GET)
     if not form.is_valid():
         return refused(form)
-    return json_response({"series": charts.chart_series([run], form.names, form.axis())})
+    return form.series_of([run])
 
 
 @require_POST

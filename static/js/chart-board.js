@@ -9,6 +9,7 @@
 const MOST_SERIES = 200;
 const MOST_METRICS = 12;
 const GATHERING_MS = 20;
+const curves = Chart.registry.getPlugin("curves");
 const EVENTS = ["series-wanted", "chart-settings", "runs-shown", "chart-pointed"];
 
 class ChartBoard extends HTMLElement {
@@ -59,7 +60,7 @@ class ChartBoard extends HTMLElement {
         this.limit(metric, { ...limits, from: null, to: null });
       }
     }
-    const isFetched = changed === "x" || changed === "smoothing";
+    const isFetched = changed !== "yscale" && changed !== "outliers";
     for (const chart of this.charts) {
       if (isFetched) chart.stale();
       else chart.draw();
@@ -110,7 +111,8 @@ class ChartBoard extends HTMLElement {
     try {
       const response = await fetch(this.address(charts), { signal: request.abort.signal });
       if (!response.ok || response.redirected) throw new Error(`answered ${response.status}`);
-      const byMetric = Map.groupBy((await response.json()).series, (series) => series.metric);
+      const series = (await response.json()).series.map(curves.whole);
+      const byMetric = Map.groupBy(series, ({ metric }) => metric);
       for (const chart of request.charts) chart.take(byMetric.get(chart.dataset.metric) ?? []);
     } catch (error) {
       if (request.abort.signal.aborted) return;
@@ -120,11 +122,13 @@ class ChartBoard extends HTMLElement {
   }
 
   address(charts) {
-    const { x, smoothing } = this.settings;
+    const { x, smoothing, isX } = this.settings;
     const { buckets, from, to } = charts[0].asked;
     const url = new URL(this.dataset.seriesUrl, location.href);
     for (const chart of charts) url.searchParams.append("metric", chart.dataset.metric);
+    url.searchParams.set("compact", "1");
     url.searchParams.set("buckets", buckets);
+    if (isX) url.searchParams.set("xscale", "log");
     if (x !== "step") url.searchParams.set("x", x);
     if (Number(smoothing)) url.searchParams.set("smoothing", smoothing);
     if (from !== null) url.searchParams.set("from", from);

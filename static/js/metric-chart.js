@@ -7,6 +7,8 @@
 
 const MOST_BUCKETS = 2000;
 const LEAST_BUCKETS = 100;
+/* So many lines are as fine as the canvas; more share what it can show. */
+const FINE_LINES = 10;
 const REFETCH_BEYOND = 1.3;
 const WITHIN_REACH = { rootMargin: "300px 0px" };
 const EVENTS = ["click", "dblclick", "range-chosen"];
@@ -90,7 +92,8 @@ class MetricChart extends HTMLElement {
 
   get asked() {
     const width = Math.floor(this.canvas.parentElement.clientWidth);
-    const buckets = Math.min(Math.max(width, LEAST_BUCKETS), MOST_BUCKETS);
+    const fineness = Math.min(1, Math.max(1 / 3, FINE_LINES / this.board.runs.size));
+    const buckets = Math.min(Math.max(Math.floor(width * fineness), LEAST_BUCKETS), MOST_BUCKETS);
     const { from, to } = this.limits;
     return { buckets, from, to };
   }
