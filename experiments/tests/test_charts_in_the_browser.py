@@ -259,6 +259,18 @@ def test_a_logarithmic_axis_marks_and_counts_what_it_cannot_hold(visit, alice, e
     expect(page.locator(".chart-foot")).not_to_contain_text("not above")
 
 
+def test_a_logarithmic_x_is_fetched_as_fine_in_its_first_decades(visit, alice, experiment):
+    run = start(alice)
+    log(run, loss=np.arange(100_000.0))
+    page = ready(visit("run-detail", run.pk))
+    among_first = "c => Chart.getChart(c).data.datasets[0].data.filter(({x}) => x < 1000).length"
+    assert page.locator("canvas").evaluate(among_first) < 30
+    with page.expect_response(re.compile(r"xscale=log")):
+        page.get_by_label("Log x").check()
+    assert ready(page).locator("canvas").evaluate(among_first) > 100
+    assert page.locator("canvas").evaluate(RANGE) == [1, 99_999]
+
+
 def test_outliers_can_be_left_out_of_the_scale(visit, alice, experiment):
     run = start(alice)
     log(run, loss=[1e6, *np.linspace(1, 0, 199)])

@@ -60,10 +60,11 @@ class ChartBoard extends HTMLElement {
         this.limit(metric, { ...limits, from: null, to: null });
       }
     }
-    const isFetched = changed !== "yscale" && changed !== "outliers";
+    const isFetched = changed === "x" || changed === "smoothing";
     for (const chart of this.charts) {
-      if (isFetched) chart.stale();
-      else chart.draw();
+      if (!isFetched) chart.draw();
+      // Whatever x is not bucketed is as good on another scale of it.
+      if (isFetched || (changed === "xscale" && !chart.hasEveryPoint)) chart.stale();
     }
   }
 

@@ -98,6 +98,10 @@ class MetricChart extends HTMLElement {
     return { buckets, from, to };
   }
 
+  get hasEveryPoint() {
+    return this.series?.every((one) => one.raw) ?? false;
+  }
+
   /* The request that is under way for this chart; the one before is given up once nobody else
      waits for it. */
   waitFor(request) {
