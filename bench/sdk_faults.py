@@ -4,13 +4,15 @@
     ranks    8 processes log into one run while the server is restarted twice
     disk     the spool's disk fills up, with and without a server
 
-Steps are timed in alternation with undisturbed ones, in one process.
+Undisturbed and disturbed stretches alternate in one training process; the faults are made in
+another.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import statistics
+import random
 import subprocess
 import sys
 import tempfile
@@ -46,65 +48,123 @@ def main() -> None:
 
 # --- Away, slow, refusing --------------------------------------------------------------------
 
+# A training process: for each line it reads it works and logs so many seconds, and tells of the
+# steps. Its work holds the interpreter, so that threads of the tracker's cost it what they take.
+TRAINING = """
+import json, statistics, sys, time
+import exptrack_client as exptrack
+
+def turns_of(seconds):
+    turns, took = 20_000, 0.0
+    for _ in range(9):
+        began = time.thread_time()
+        sum(range(turns))
+        took = time.thread_time() - began
+        turns = max(int(turns * seconds / took), 1)
+    return turns
+
+def stretch(seconds):
+    steps, calls = [], []
+    until = time.perf_counter() + seconds
+    own, whole = time.thread_time(), time.process_time()
+    while (began := time.perf_counter()) < until:
+        loss = float(sum(range(turns)))
+        worked = time.perf_counter()
+        run.log({"loss": loss})
+        ended = time.perf_counter()
+        calls.append(ended - worked)
+        steps.append(ended - began)
+    own, whole = time.thread_time() - own, time.process_time() - whole
+    call, threads = statistics.median(calls), (whole - own) / len(steps)
+    return {"steps": len(steps), "step": statistics.median(steps), "longest": max(calls),
+            "call": call, "threads": threads, "share": (call + threads) * len(steps) / own}
+
+turns = turns_of(float(sys.argv[1]))
+run = exptrack.init("faults", capture=False)
+print(json.dumps({"id": run.id}), flush=True)
+for line in sys.stdin:
+    print(json.dumps(stretch(float(line))), flush=True)
+print(json.dumps({"missing": run.finish(timeout=60)}))
+"""
+
 
 def away(server: Served, folder: Path, asked: object) -> None:
-    """Step times of undisturbed and disturbed stretches in turn, and what arrived."""
+    """Steps of undisturbed and disturbed stretches in turn, and what arrived."""
     wire = Wire(server.url)
-    work = calibrated()
-    run = exptrack.init("faults", url=wire.url, capture=False)
-    taken: dict[str, list[float]] = {}
+    training = Training(wire.url)
     begun = time.monotonic()
-    stretch = asked.seconds / 6
-    for number in range(6):
-        taken.setdefault("undisturbed", []).extend(steps(run, work, stretch))
-        fault = ("away", "slow", "500", "429", "413", "401")[number]
+    logged = 0
+    print(
+        f"{'':12} {'steps':>7} {'step ms':>9} {'to before':>10} {'log() µs':>9} {'longest ms':>11} "
+        f"{'threads µs':>11} {'all it takes':>13}"
+    )
+    for fault in ("away", "slow", "500", "429", "413", "401"):
+        quiet = training.stretch(asked.seconds / 2)
+        told("undisturbed", quiet, quiet)
         if fault == "away":
+            wire.close()
             server.gunicorn.kill()
-            taken["away"] = steps(run, work, asked.seconds)
+            disturbed = training.stretch(asked.seconds)
             server.gunicorn.start()
+            wire = Wire(server.url, wire.port)
         else:
-            faults = {"slow": [("slow", 5)] * 3}.get(fault) or [int(fault)] * 3
+            faults = [("slow", 5)] * 20 if fault == "slow" else [int(fault)] * 3
             wire.faults.extend(faults)
-            taken[fault] = steps(run, work, stretch)
+            disturbed = training.stretch(asked.seconds / 2)
+            print(f"{len(faults) - len(wire.faults)} requests met it:")
             wire.faults.clear()
-    logged = sum(map(len, taken.values()))
-    print(f"{logged:,} points in {time.monotonic() - begun:.0f} s")
-    missing = run.finish(timeout=60)
-    quiet = statistics.median(taken["undisturbed"])
-    for name, seconds in taken.items():
-        median = statistics.median(seconds)
-        print(
-            f"{name:12} {len(seconds):6,} steps: median {median * 1e3:.3f} ms "
-            f"({(median / quiet - 1) * 100:+.2f}%), mean {statistics.fmean(seconds) * 1e3:.3f} ms, "
-            f"longest {max(seconds) * 1e3:.1f} ms"
-        )
-    stored = exptrack.get_run(run.id).history("loss")
+        told(fault, disturbed, quiet)
+        logged += quiet["steps"] + disturbed["steps"]
+    missing = training.finish()
+    stored = exptrack.get_run(training.run_id).history("loss")
     in_order = stored.steps == list(range(logged))
     print(
-        f"not delivered: {missing}; stored {len(stored.steps):,} of {logged:,}; order: {in_order}"
+        f"{logged:,} points in {time.monotonic() - begun:.0f} s; not delivered: {missing}; "
+        f"stored: {len(stored.steps):,}, of them different: {len(set(stored.steps)):,}; "
+        f"in order: {in_order}"
     )
     wire.close()
 
 
-def calibrated() -> int:
-    """How many turns of the step's work take STEP_SECONDS."""
-    turns, took = 20_000, 0.0
-    for _ in range(5):
-        began = time.perf_counter()
-        sum(range(turns))
-        took = time.perf_counter() - began
-        turns = max(int(turns * STEP_SECONDS / took), 1)
-    return turns
+class Training:
+    """A process that works and logs when it is told to."""
+
+    def __init__(self, url: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", TRAINING, str(STEP_SECONDS)],
+            env={**os.environ, "EXPTRACK_URL": url},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.run_id = self.answer()["id"]
+
+    def answer(self) -> dict:
+        return json.loads(self.process.stdout.readline())
+
+    def stretch(self, seconds: float) -> dict:
+        """Let it train so long, and tell: steps, the median of their seconds; the median and the
+        longest call of log(); processor time a step of all other threads, and of all that
+        tracks, as a share of the work's."""
+        self.process.stdin.write(f"{seconds}\n")
+        self.process.stdin.flush()
+        return self.answer()
+
+    def finish(self) -> int:
+        """Points that it did not deliver."""
+        self.process.stdin.close()
+        return self.answer()["missing"]
 
 
-def steps(run: exptrack.Run, work: int, seconds: float) -> list[float]:
-    """Seconds of each step of a loop that works, holding the interpreter, and logs."""
-    taken = []
-    until = time.perf_counter() + seconds
-    while (began := time.perf_counter()) < until:
-        run.log({"loss": float(sum(range(work)))})
-        taken.append(time.perf_counter() - began)
-    return taken
+def told(name: str, stretch: dict, before: dict) -> None:
+    """Print one stretch, beside the undisturbed one before it."""
+    growth = stretch["step"] / before["step"] - 1
+    print(
+        f"{name:12} {stretch['steps']:7,} {stretch['step'] * 1e3:9.3f} {growth:+10.2%} "
+        f"{stretch['call'] * 1e6:9.1f} {stretch['longest'] * 1e3:11.1f} "
+        f"{stretch['threads'] * 1e6:11.1f} {stretch['share']:13.2%}",
+        flush=True,
+    )
 
 
 # --- Ranks -----------------------------------------------------------------------------------
@@ -154,6 +214,9 @@ def ranks(server: Served, folder: Path, asked: object) -> None:
 
 # --- A full disk -----------------------------------------------------------------------------
 
+DISK_STEPS, DISK_METRICS = 3_000, 100
+DISK_POINTS = DISK_STEPS * DISK_METRICS
+
 
 def disk(server: Served, folder: Path, asked: object) -> None:
     """A spool on a disk of one MiB: with a server nothing is lost; without one, finish() says
@@ -170,23 +233,25 @@ def disk(server: Served, folder: Path, asked: object) -> None:
 
 
 def fill(server: Served, small: Path, with_server: bool) -> None:
-    if not with_server:
-        server.gunicorn.kill()
-    else:
+    """Log numbers that do not compress, so that the disk is full before the end."""
+    if with_server:
         (small / "ballast").write_bytes(b"x" * (1024 * 1024 - 65_536))
+    else:
+        server.gunicorn.kill()
     run = exptrack.init("disk", capture=False)
-    taken = []
-    for step in range(1_500):
-        began = time.perf_counter()
-        run.log({f"m{number}": (step + number) / 7 for number in range(100)}, step=step)
-        taken.append(time.perf_counter() - began)
-        time.sleep(0.002)
-    missing = run.finish(timeout=2 if not with_server else 60)
+    calls = [timed_call(run, step) for step in range(DISK_STEPS)]
+    is_full = bool(run._recording.outbox.fault)
+    missing = run.finish(timeout=60 if with_server else 2)
     kept = run._recording.outbox.in_spool
     print(
-        f"server {'there' if with_server else 'away'}: 150,000 points logged, longest call "
-        f"{max(taken) * 1e3:.1f} ms; finish() says {missing:,} not delivered, {kept:,} of them kept"
+        f"server {'there' if with_server else 'away'}, disk full: {is_full}: {DISK_POINTS:,} "
+        f"points logged; finish() says {missing:,} not delivered, {kept:,} of them kept"
     )
+    for wall, own, queued in sorted(calls)[-3:]:
+        print(
+            f"  a long call of log(): {wall * 1e3:.2f} ms, of which {own * 1e3:.2f} on the "
+            f"processor, {queued * 1e3:.2f} waiting for one"
+        )
     (small / "ballast").unlink(missing_ok=True)
     if not with_server:
         run._recording.sender.done.set()  # as at the end of the process
@@ -195,7 +260,26 @@ def fill(server: Served, small: Path, with_server: bool) -> None:
         subprocess.run([sys.executable, "-m", "exptrack_client", "sync", "--quiet"], check=False)
     stored = exptrack.get_run(run.id).summaries()
     points = sum(series["count"] for series in stored.values())
-    print(f"stored after all: {points:,}; lost {150_000 - points:,}")
+    print(
+        f"  stored after all: {points:,}; said to be lost: {missing - kept:,}; "
+        f"lost: {DISK_POINTS - points:,}"
+    )
+
+
+def timed_call(run: exptrack.Run, step: int) -> tuple[float, float, float]:
+    """Seconds a call of log() took, of those on a processor, and of those in line for one."""
+    values = {f"m{number}": random.random() for number in range(DISK_METRICS)}
+    own, queued, began = time.thread_time(), in_line(), time.perf_counter()
+    run.log(values, step=step)
+    wall, own = time.perf_counter() - began, time.thread_time() - own
+    queued = in_line() - queued
+    time.sleep(0.002)
+    return wall, own, queued
+
+
+def in_line() -> float:
+    """Seconds for which this thread was ready to run, and the machine busy with others."""
+    return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ class Wire:
     up" (answer, and close the kept connection without a word, as servers do after a while).
     """
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, port: int = 0) -> None:
         self.requests: list[tuple[str, dict, bytes]] = []  # path, headers, body; as they came
         self.faults: deque = deque()
         self.to = "log/"
@@ -43,12 +43,16 @@ class Wire:
             def log_message(self, *arguments: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.port = self._server.server_port
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._is_cut = False
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def close(self) -> None:
+        """Refuse new connections, and reset a kept one at its next request."""
+        self._is_cut = True
         self._server.shutdown()
         self._server.server_close()
 
@@ -58,6 +62,8 @@ class Wire:
 
     def handle(self, handler: BaseHTTPRequestHandler) -> None:
         body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        if self._is_cut:
+            return self.reset(handler)
         self.requests.append((handler.path, dict(handler.headers), body))
         due = handler.path.endswith(self.to) and self.faults
         fault = self.faults.popleft() if due else None

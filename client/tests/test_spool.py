@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import shutil
 import stat
 
@@ -232,6 +233,23 @@ def test_it_is_bounded(folder, monkeypatch):
     assert 0 < number < 10
     assert written.path.stat().st_size <= 500
     assert contents(written) == [(place + 1, place) for place in range(number)]
+    written.close()
+
+
+def test_a_record_that_the_disk_has_no_room_for_leaves_nothing_behind(folder):
+    written = made(folder, 1)
+    size = written.path.stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            written.append(LOG, f'"metrics":{{"{"x" * 500}":1}}', 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert written.path.stat().st_size == size
+    written.append(LOG, '"metrics":{"loss":1}', 2)
+    assert contents(written) == [(1, 0), (2, 1)]
     written.close()
 
 

@@ -46,14 +46,22 @@ class PointQueue:
     def __init__(self, most_bytes: int, wake_at: int) -> None:
         self.logged = 0  # points ever taken in
         self.dropped = 0  # points refused for want of room
-        self.waiting = 0  # points held now
         self.next_step = 0
         self.wake = threading.Event()  # set once when the points waiting reach `wake_at`
         self._wake_at = wake_at
-        self._room = most_bytes
+        self._most_bytes = most_bytes
+        self._bytes = 0  # ever taken in
+        # Only the thread that takes writes these. It never holds the lock, so log() cannot come
+        # to wait for a thread that a busy machine has put to sleep.
+        self._points_gone = self._bytes_gone = 0
         self._rows: deque[Row] = deque()
         # Reentrant: a signal handler may log while this thread is inside put().
         self._lock = threading.RLock()
+
+    @property
+    def waiting(self) -> int:
+        """Points held now."""
+        return self.logged - self._points_gone
 
     def put(self, shape: Shape, values: bytes, step: int | None, time: int) -> bool:
         """Take in one row, under the next step if it has none; False when there is no room."""
@@ -62,15 +70,14 @@ class PointQueue:
                 step = self.next_step
             if step >= self.next_step:
                 self.next_step = step + 1 if step < INT64_MAX else step
-            if self._room < shape.bytes:
+            if self._bytes - self._bytes_gone + shape.bytes > self._most_bytes:
                 self.dropped += shape.count
                 return False
-            self._room -= shape.bytes
+            self._bytes += shape.bytes
             self._rows.append((shape, values, step, time))
             self.logged += shape.count
-            before = self.waiting
-            self.waiting = after = before + shape.count
-        if before < self._wake_at <= after:
+            waiting = self.logged - self._points_gone
+        if waiting - shape.count < self._wake_at <= waiting:
             self.wake.set()
         return True
 
@@ -79,34 +86,19 @@ class PointQueue:
         with self._lock:
             self.next_step = min(max(self.next_step, step + 1), INT64_MAX)
 
-    def close(self) -> None:
-        """Forget the rows and take in no more: they cannot be delivered."""
-        with self._lock:
-            self._rows.clear()
-            self._room = 0
-
     def take(self, most_points: int) -> list[Row]:
         """The oldest rows, at most so many points but at least one row, if there is one."""
-        rows, points, room = [], 0, 0
-        # Without the lock, which log() must never wait for: only this thread removes rows.
+        rows, points, size = [], 0, 0
         while self._rows:
             shape = self._rows[0][0]
             if rows and points + shape.count > most_points:
                 break
             rows.append(self._rows.popleft())
             points += shape.count
-            room += shape.bytes
-        with self._lock:
-            self.waiting -= points
-            self._room += room
+            size += shape.bytes
+        self._points_gone += points
+        self._bytes_gone += size
         return rows
-
-    def put_back(self, rows: Sequence[Row]) -> None:
-        """Return rows to the front, in the order they were taken."""
-        with self._lock:
-            self._rows.extendleft(reversed(rows))
-            self.waiting += sum(row[0].count for row in rows)
-            self._room -= sum(row[0].bytes for row in rows)
 
 
 def metrics_json(rows: Iterable[Row]) -> str:

@@ -230,7 +230,7 @@ class Sender:
         else:
             wait = self._backoff.next_wait(asked)
         if not self.opened or self._backoff.failures >= SAY_AFTER:
-            self._say_trouble(f"{trouble}.")
+            self._say_trouble(f"{trouble.rstrip('.')}.")
         self.first_word.set()
         self._sleep(wait)
 

@@ -136,7 +136,12 @@ class Spool:
             data = framed(kind, seq, points, body)
             if self._end + len(data) > MOST_BYTES:
                 raise SpoolFull
-            write_all(self._file, self._end, data)
+            try:
+                write_all(self._file, self._end, data)
+            except OSError:
+                with contextlib.suppress(OSError):  # what there was room for is of no use
+                    self._file.truncate(self._end)
+                raise
             self._end += len(data)
             self._next_seq += 1
             self.points += points
