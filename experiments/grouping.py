@@ -1,8 +1,8 @@
 """Runs in groups: those with the same values of some params or tags, and what came of each group.
 
 Grouped in Python over at most 10,000 runs, the newest: a selection may be narrowed by anything and
-grouped by twenty params, which no join of the params with themselves would bear. Values are read by
-a statement for each field, metrics by one, however many runs and groups there are.
+grouped by twenty params, which no join of the params with themselves would bear. Params are read by
+one statement, tags and metrics too, however many fields, runs and groups there are.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db import connection
-from django.db.models import Case, CharField, Count, F, FloatField, Max, Min, QuerySet, Value, When
+from django.db.models import Case, CharField, Count, F, Max, Min, QuerySet, Value, When
 from django.db.models.functions import MD5, Cast, Length
 
+from experiments.expressions import Among, Words
 from experiments.fields import Field, parse_field
 from experiments.models import TEXT_HEAD_LENGTH, Metric, Param, Tag
 from experiments.names import names_in
@@ -58,14 +59,15 @@ def parse_grouping(text: str) -> Grouping:
     return Grouping(fields, all_but=left_out == {True})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Key:
     """The value that a group's runs share: its kind and place among others, and as it is shown
-    (None where they have none)."""
+    (None where they have none). Of equal ones `keys_of` makes one object, told by its identity:
+    two hundred thousand are looked up."""
 
     kind: int
     value: float | str
-    shown: str | None = field(compare=False)
+    shown: str | None
 
     @property
     def order(self) -> tuple:
@@ -117,14 +119,13 @@ class Grouped:
 
 def grouped(rows: QuerySet, experiment_id: uuid.UUID, grouping: Grouping) -> Grouped:
     """The selected runs of an experiment in groups, ordered by their keys."""
-    chosen = newest_of(rows)
-    runs = list(chosen.values_list("pk", "started_at"))
-    fields = fields_of(grouping, experiment_id, chosen, len(runs))
-    keys = [keys_of(each, chosen) for each in fields]
+    runs = list(newest_of(rows).values_list("pk", "started_at"))
+    words = words_of([pk for pk, _ in runs])
+    fields = fields_of(grouping, experiment_id, words)
+    keys = keys_of(fields, words)
     groups: dict[tuple, Group] = {}
-    for pk, started in runs:
-        run = as_word(pk)
-        of_run = tuple(found.get(run, NO_KEY) for found in keys)
+    for word, (pk, started) in zip(words, runs, strict=True):
+        of_run = tuple(found.get(word, NO_KEY) for found in keys)
         if (group := groups.get(of_run)) is None:
             group = groups[of_run] = Group(of_run, latest=started)
         group.run_ids.append(pk)
@@ -138,9 +139,7 @@ def newest_of(rows: QuerySet) -> QuerySet:
     return rows.select_related(None).order_by("-started_at", "-pk")[:MOST_RUNS]
 
 
-def fields_of(
-    grouping: Grouping, experiment_id: uuid.UUID, chosen: QuerySet, runs: int
-) -> list[Field]:
+def fields_of(grouping: Grouping, experiment_id: uuid.UUID, runs: Sequence[str]) -> list[Field]:
     """The fields that a grouping of these runs names; of all params but some those that differ, or
     that only some runs have, as many as can be grouped by."""
     if not grouping.all_but:
@@ -152,39 +151,49 @@ def fields_of(
         if name not in left_out
     ]
     differing = (
-        Param.objects.filter(run__in=chosen.values("pk"), name__in=names)
+        Param.objects.filter(Among("run", runs), name__in=names)
         .order_by("name")
         .values("name")
         .annotate(least=Min("text_head"), greatest=Max("text_head"), runs=Count("pk"))
-        .exclude(least=F("greatest"), runs=runs)
+        .exclude(least=F("greatest"), runs=len(runs))
     )
     return [Field("param", row["name"]) for row in differing[:MOST_FIELDS]]
 
 
-def keys_of(column: Field, chosen: QuerySet) -> dict[str, Key]:
-    """The keys that runs have in one field, by the run's id as a word. Numbers are equal as
+def keys_of(fields: Sequence[Field], runs: Sequence[str]) -> list[dict[str, Key]]:
+    """For each field the keys that runs have in it, by the run's id as a word. Numbers are equal as
     numbers, whatever they were logged as; texts whole, though of a long one only the head is
-    shown. Equal ones are one object."""
+    shown. A statement for each kind of field."""
+    found: dict[Field, dict[str, Key]] = {each: {} for each in fields}
+    known: dict[tuple, Key] = {}
+    for kind in MODELS:
+        names = [each.name for each in fields if each.kind == kind]
+        for name, having, *value in values_of(kind, names, runs) if names else ():
+            key = key_of(*value)
+            key = known.setdefault(key.order, key)
+            found[Field(kind, name)].update(dict.fromkeys(having.split(), key))
+    return list(found.values())
+
+
+def values_of(kind: str, names: Sequence[str], runs: Sequence[str]) -> QuerySet:
+    """Each value of the params or tags of these names, with the runs that have it, as words: a
+    sweep has few values, and a row for each run's cost ten times as long."""
     # Beyond the head only a digest is read: a text may have 64 KiB.
     is_long = When(length=TEXT_HEAD_LENGTH, then=MD5("text"))
     rest = Case(is_long, default=Value(""), output_field=CharField())
-    typed = (
-        ("kind", "number") if column.kind == "param" else (Value("text"), Value(None, FloatField()))
+    typed = ("kind", "number") if kind == "param" else ()
+    rows = MODELS[kind].objects.filter(Among("run", runs), name__in=names).order_by()
+    rows = rows.annotate(length=Length("text_head"), rest=rest)
+    values = ("text_head", "rest", *typed)
+    return (
+        rows.values("name", *values)
+        .annotate(having=Words("run"))
+        .values_list("name", "having", *values)
     )
-    rows = MODELS[column.kind].objects.filter(run__in=chosen.values("pk"), name=column.name)
-    rows = rows.order_by().annotate(word=RUN_WORD, length=Length("text_head"), rest=rest)
-    known: dict[tuple, Key] = {}
-    found = {}
-    for run, *value in rows.values_list("word", "text_head", "rest", *typed):
-        key = known.get(plain := tuple(value))
-        if key is None:
-            key = known[plain] = key_of(*value)
-        found[run] = key
-    return found
 
 
-def key_of(head: str, digest: str, kind: str, number: float | None) -> Key:
-    """The key of one stored value."""
+def key_of(head: str, digest: str, kind: str = "text", number: float | None = None) -> Key:
+    """The key of one stored value; a tag's is a text."""
     if number is not None:
         return Key(NUMBER, number + 0.0, head)
     return Key(TEXT, f"{head}{digest}\0{kind}", head)
@@ -193,31 +202,34 @@ def key_of(head: str, digest: str, kind: str, number: float | None) -> Key:
 # --- Metrics of groups ---------------------------------------------------------------------------
 
 
-def add_spreads(groups: Sequence[Group], chosen: QuerySet, columns: Iterable[Field]) -> None:
-    """Give groups of the chosen runs the spread of each of these metric columns, where they have
-    any; a statement for each aggregate among them."""
+def add_spreads(groups: Sequence[Group], columns: Iterable[Field]) -> None:
+    """Give groups the spread of each of these metric columns, where they have any; a statement
+    for each aggregate among them."""
     columns = [each for each in columns if each.kind == "metric" and each.aggregate in COMPARED]
-    place = {as_word(pk): number for number, group in enumerate(groups) for pk in group.run_ids}
+    runs = words_of([pk for group in groups for pk in group.run_ids])
+    numbers = [number for number, group in enumerate(groups) for _ in group.run_ids]
+    place = dict(zip(runs, numbers, strict=True))
     for aggregate in dict.fromkeys(each.aggregate for each in columns):
         named = {each.name: each for each in columns if each.aggregate == aggregate}
         pairs: dict[str, list[tuple[int, float]]] = {name: [] for name in named}
         rows = (
-            Metric.objects.filter(run__in=chosen.values("pk"), name__in=list(named))
+            Metric.objects.filter(Among("run", runs), name__in=list(named))
             .filter(metric_is_finite(aggregate))
             .order_by()
             .values_list(RUN_WORD, "name", metric_value(aggregate))
         )
         for run, name, value in rows:
-            if (number := place.get(run)) is not None:
-                pairs[name].append((number, value))
+            pairs[name].append((place[run], value))
         for name, column in named.items():
             for number, spread in spreads(pairs[name]):
                 groups[number].spreads[column] = spread
 
 
-def as_word(pk: uuid.UUID) -> str:
-    """A run's id as RUN_WORD has it."""
-    return str(pk) if connection.features.has_native_uuid_field else pk.hex
+def words_of(ids: Iterable[uuid.UUID]) -> list[str]:
+    """The ids of runs as the database writes them."""
+    return (
+        list(map(str, ids)) if connection.features.has_native_uuid_field else [pk.hex for pk in ids]
+    )
 
 
 def spreads(pairs: Iterable[tuple[int, float]]) -> Iterator[tuple[int, Spread]]:

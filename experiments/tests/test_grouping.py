@@ -14,7 +14,6 @@ from experiments.fields import Field, parse_field
 from experiments.grouping import (
     add_spreads,
     grouped,
-    newest_of,
     parse_grouping,
     put_in_order,
     spreads,
@@ -123,8 +122,7 @@ def test_a_group_has_the_spread_of_its_finite_values(alice, experiment):
     start(alice, params={"lr": 0.2}, metrics={"loss": 7.0})
     start(alice, params={"lr": 0.3})
     found = groups_of(experiment, "params.lr")
-    rows = Run.objects.inside(experiment)
-    add_spreads(found.groups, newest_of(rows), [LOSS, Field("metric", "loss", "max")])
+    add_spreads(found.groups, [LOSS, Field("metric", "loss", "max")])
     first, second, third = (group.spreads.get(LOSS) for group in found.groups)
     assert (first.count, first.least, first.greatest) == (3, 1.0, 4.0)
     assert first.mean == pytest.approx(7 / 3)
@@ -176,7 +174,7 @@ def test_groups_are_ordered_and_what_is_absent_comes_last(alice, experiment, ord
         start(alice, params={} if lr is None else {"lr": lr},
               metrics={} if loss is None else {"loss": loss})  # fmt: skip
     found = groups_of(experiment, "params.lr")
-    add_spreads(found.groups, newest_of(Run.objects.inside(experiment)), [LOSS])
+    add_spreads(found.groups, [LOSS])
     put_in_order(found, [LOSS], ordering)
     assert [head for head, _ in shown(found)] == expected
 
@@ -203,3 +201,18 @@ def test_a_grouping_reads_back():
 def test_no_runs_are_no_groups(experiment):
     assert groups_of(experiment, "params.lr").groups == []
     assert groups_of(experiment, "-params.seed").groups == []
+
+
+# --- The cost --------------------------------------------------------------------------------
+
+
+def test_statements_do_not_grow_with_fields(alice, experiment, django_assert_num_queries):
+    for n in range(3):
+        params = {f"p{place}": n for place in range(9)}
+        start(alice, params=params, tags={"a": str(n), "b": "", "c": ""})
+    with django_assert_num_queries(3):  # the runs, their params, their tags
+        groups_of(experiment, "params.p0,tags.a")
+    with django_assert_num_queries(3):
+        assert len(groups_of(experiment, ",".join(
+            [*(f"params.p{place}" for place in range(9)), "tags.a", "tags.b", "tags.c"]
+        )).groups) == 3  # fmt: skip

@@ -15,7 +15,6 @@ from experiments.grouping import (
     add_spreads,
     group_ordering,
     grouped,
-    newest_of,
     parse_grouping,
     put_in_order,
 )
@@ -63,7 +62,7 @@ def asked_groups(
         columns = tables.default_columns(rows.newest(tables.RUNS_LOOKED_AT))
     metrics = [each for each in columns if each.aggregate in tables.COMPARED]
     found = grouped(rows, experiment.pk, grouping)
-    add_spreads(found.groups, newest_of(rows), metrics)
+    add_spreads(found.groups, metrics)
     ordering = asked.read("ordering", group_ordering(found.fields, metrics), "")
     if ordering:
         put_in_order(found, metrics, ordering)
