@@ -30,6 +30,7 @@ from experiments.storing import (
     TAILS,
     Columns,
     Insert,
+    Mark,
     Receipt,
     extended,
     merged_by_name,
@@ -45,9 +46,6 @@ from exptrack.databases import prepared_cursor
 MOST_SERIES = 64
 MOST_CHUNKS = 64
 RUN_WIDTH = RUN_COLUMNS.count(",") + 1
-
-# A batch's mark: its writer's name, its number and the digest of its body.
-Mark = tuple[str, int, bytes]
 
 READ = f"""
     SELECT {RUN_COLUMNS}, w.seq, {SERIES_COLUMNS}

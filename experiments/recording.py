@@ -34,6 +34,7 @@ from experiments.storing import (
     MARKS,
     RUN_COLUMNS,
     Columns,
+    Mark,
     Receipt,
     add_points,
     compact_series,
@@ -310,29 +311,36 @@ def append(
     and the last one with another digest is RepeatDiffers."""
     new_params = prepare_params(params or {})
     new_tags = checked_tags(tags or {})
-    if not new_params and not new_tags:
-        mark = (writer, seq, digest) if writer is not None else None
-        if receipt := append_if_unchanged(user=user, run_id=run_id, metrics=metrics, mark=mark):
-            return receipt
+    mark = Mark(writer, seq, digest) if writer is not None else None
+    has_points_only = not new_params and not new_tags
+    if has_points_only and (
+        receipt := append_if_unchanged(user=user, run_id=run_id, metrics=metrics, mark=mark)
+    ):
+        return receipt
     with transaction.atomic():
         run = lock_writable_run(user, run_id)
-        if writer is not None and not is_next(run.pk, writer, seq, digest):
+        if mark and not is_next(stored_mark(run.pk, writer), mark):
             return Receipt(0, True, run.revision)
-        now = timezone.now()
-        accepted, statements = add_points(
-            run_id=run.pk,
-            experiment_id=run.experiment_id,
-            metrics=metrics,
-            now_ms=milliseconds(now),
-        )
         write_params(run, new_params)
         write_tags(run, new_tags)
-        if writer is not None:
-            statements += inserts(MARKS, [(key(uuid7()), key(run.pk), writer, seq, digest)])
-        begin_if_queued(run, now)
-        seen = connection.ops.adapt_datetimefield_value(now)
-        (revision,) = write_together([*statements, (TOUCH_RUN, [seen, key(run.pk)])])
-        announce(run.experiment_id)
+        return store_points(run, metrics, mark)
+
+
+def store_points(run: Run, metrics: Mapping[str, Columns], mark: Mark | None) -> Receipt:
+    """Store a batch's points and its writer's mark for a locked run, which speaks by that."""
+    now = timezone.now()
+    accepted, statements = add_points(
+        run_id=run.pk,
+        experiment_id=run.experiment_id,
+        metrics=metrics,
+        now_ms=milliseconds(now),
+    )
+    if mark:
+        statements += inserts(MARKS, [(key(uuid7()), key(run.pk), *mark)])
+    begin_if_queued(run, now)
+    seen = connection.ops.adapt_datetimefield_value(now)
+    (revision,) = write_together([*statements, (TOUCH_RUN, [seen, key(run.pk)])])
+    announce(run.experiment_id)
     return Receipt(accepted, False, revision)
 
 
@@ -354,21 +362,28 @@ def lock_writable_run(user: User, run_id: uuid.UUID) -> Run:
     raise Gone("This run has been purged.")
 
 
-def is_next(run_id: uuid.UUID, writer: str, seq: int, digest: bytes) -> bool:
-    """Whether this batch is the next one of its writer; False for one that is stored."""
+def stored_mark(run_id: uuid.UUID, writer: str) -> Mark:
+    """The last batch of a writer's that is stored; its seq is 0 before the first."""
     with connection.cursor() as cursor:
         cursor.execute(SELECT_MARK, [key(run_id), writer])
-        last, last_digest = cursor.fetchone() or (0, b"")
-    if seq > last + 1:
+        seq, digest = cursor.fetchone() or (0, b"")
+    return Mark(writer, seq, bytes(digest))
+
+
+def is_next(last: Mark, mark: Mark) -> bool:
+    """Whether a batch comes next after the last one stored; False for one that is stored."""
+    if mark.seq > last.seq + 1:
         raise SequenceGap(
-            f"This writer's next batch is {last + 1}, not {seq}. Go back and send that one.",
-            {"expected": last + 1},
+            f"This writer's next batch is {last.seq + 1}, not {mark.seq}. "
+            "Go back and send that one.",
+            {"expected": last.seq + 1},
         )
-    if seq == last and bytes(last_digest) != digest:
+    if mark.seq == last.seq and mark.digest != last.digest:
         raise RepeatDiffers(
-            f"Batch {seq} of this writer was stored before with another body.", {"seq": seq}
+            f"Batch {mark.seq} of this writer was stored before with another body.",
+            {"seq": mark.seq},
         )
-    return seq == last + 1
+    return mark.seq == last.seq + 1
 
 
 def bump(run: Run, *fields: str) -> None:

@@ -106,6 +106,14 @@ class Receipt:
     revision: int
 
 
+class Mark(NamedTuple):
+    """What tells a repeat: who wrote a batch, which of theirs it is, and its body's digest."""
+
+    writer: str
+    seq: int
+    digest: bytes
+
+
 @dataclass(slots=True)
 class Extended:
     """What a batch makes of the series it touches: those series, the rows of chunks sealed

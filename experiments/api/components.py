@@ -280,6 +280,8 @@ BATCH: Schema = record(
     seq=nullable({"type": "integer", "minimum": 1, "maximum": 2**63 - 1}),
     step=nullable(INTEGER),
 )
+# Of these, params and tags have to be empty, and writer and seq to be there.
+BACKLOG: Schema = record(batches=list_of(ref("Batch"), minItems=1, maxItems=10_000))
 BATCH_EXAMPLES = {
     "Columns": {
         "writer": "2f0c6a5e-0b7a-4d0e-9c55-5d1f6f0e8f11",
@@ -294,6 +296,12 @@ BATCH_EXAMPLES = {
     },
     "A list": {"metrics": [{"name": "loss", "value": 0.3, "step": 4, "time": 1700000000000}]},
     "The shortest": {"metrics": {"loss": 0.3}, "step": 4},
+    "Several in a row": {
+        "batches": [
+            {"writer": "2f0c6a5e", "seq": 1, "metrics": {"loss": {"values": [0.5, 0.4]}}},
+            {"writer": "2f0c6a5e", "seq": 2, "metrics": {"loss": {"values": [0.3]}}},
+        ]
+    },
     "Params and tags": {"params": {"lr": 0.001}, "tags": {"stage": "warm-up"}},
 }
 SAYS = {
@@ -333,7 +341,7 @@ def refusal(status: int) -> Schema:
 
 REQUEST_ID_HEADER = header_refs("X-Request-ID")
 COMPONENTS = {
-    "schemas": {**ANSWERS, "Batch": BATCH},
+    "schemas": {**ANSWERS, "Batch": BATCH, "Backlog": BACKLOG},
     "headers": {name: {"description": text, "schema": STRING} for name, text in HEADERS.items()},
     "responses": {
         str(status): {

@@ -301,7 +301,7 @@ RUNS = {
         "log",
         "Log points, params and tags",
         {200: ref("Receipt")},
-        body=ref("Batch"),
+        body={"anyOf": [ref("Batch"), ref("Backlog")]},
         query=LOG_HEADERS,
         refuses=(404, 409, 422),
         examples=BATCH_EXAMPLES,

@@ -8,6 +8,7 @@ into columns, without serializers.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
 import msgspec
@@ -202,20 +203,6 @@ class BatchIn(msgspec.Struct, forbid_unknown_fields=True):
     step: int | None = None
 
 
-BATCH = msgspec.json.Decoder(BatchIn)
-
-
-class BatchParser(BaseParser):
-    """The body of `log/`: a BatchIn, with the bytes it came from for the repeat check."""
-
-    media_type = "application/json"
-
-    def parse(self, stream: HttpRequest, media_type: str, parser_context: dict) -> tuple:
-        check_charset(media_type)
-        body = read_body(stream)
-        return decode_batch(body), body
-
-
 def decode_batch(body: bytes) -> BatchIn:
     """A batch within the limits, or an error that names the field."""
     if not body:
@@ -285,17 +272,22 @@ def columns_of(batch: BatchIn) -> dict[str, Columns]:
         columns = {
             name: from_value(name, value, batch.step) for name, value in batch.metrics.items()
         }
-    points = sum(len(series.values) for series in columns.values())
+    refuse_too_many([columns])
+    return columns
+
+
+def refuse_too_many(batches: Sequence[Mapping[str, Columns]]) -> None:
+    """Refuse a request of more points or names than one may have."""
+    points = sum(len(series.values) for batch in batches for series in batch.values())
     if points > settings.MAX_POINTS_PER_REQUEST:
         raise PayloadTooLarge(
             f"A request has at most {settings.MAX_POINTS_PER_REQUEST:,} points, this has "
             f"{points:,}. Send several."
         )
-    if len(columns) > settings.MAX_NAMES_PER_REQUEST:
+    if len(set().union(*batches)) > settings.MAX_NAMES_PER_REQUEST:
         raise PayloadTooLarge(
             f"A request has at most {settings.MAX_NAMES_PER_REQUEST:,} names. Send several."
         )
-    return columns
 
 
 def from_list(batch: BatchIn) -> dict[str, Columns]:

@@ -11,12 +11,14 @@ from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from experiments import access, charts, comparing, reading, recording
+from experiments import access, backlog, charts, comparing, reading, recording
 from experiments.api import serializers
+from experiments.api.backlog import LogParser
 from experiments.api.base import AnyAcceptView, ApiView, checked_input, csv_response, path_id
 from experiments.api.errors import ValidationFailed
-from experiments.api.parsers import EMPTY_BODY, BatchIn, BatchParser, columns_of
+from experiments.api.parsers import EMPTY_BODY, BatchIn, columns_of, refuse_too_many
 from experiments.models import WRITER_LENGTH, Metric, Run
+from experiments.storing import Columns, Mark
 from experiments.tables import csv_line
 from experiments.values import InvalidValue, printable
 from experiments.wire import encoded, token
@@ -32,25 +34,30 @@ INT64_MAX = 2**63 - 1
 class RunLog(ApiView):
     """The hot path: one batch of points, params and tags, stored whole before the answer."""
 
-    parser_classes = [BatchParser]
+    parser_classes = [LogParser]
     log_scope_methods = ("POST",)
 
     def post(self, request: Request, pk: str) -> Response:
         run_id = path_id(pk)
-        if not isinstance(request.data, tuple):
+        if isinstance(request.data, list):
+            receipt = backlog.append(
+                user=request.user, run_id=run_id, batches=backlog_of(request, request.data)
+            )
+        elif isinstance(request.data, tuple):
+            batch, body = request.data
+            writer, seq = writer_of(request, batch)
+            receipt = recording.append(
+                user=request.user,
+                run_id=run_id,
+                metrics=columns_of(batch),
+                params=batch.params,
+                tags=batch.tags,
+                writer=writer,
+                seq=seq,
+                digest=hashlib.sha256(body).digest() if writer is not None else b"",
+            )
+        else:
             raise ParseError(EMPTY_BODY)
-        batch, body = request.data
-        writer, seq = writer_of(request, batch)
-        receipt = recording.append(
-            user=request.user,
-            run_id=run_id,
-            metrics=columns_of(batch),
-            params=batch.params,
-            tags=batch.tags,
-            writer=writer,
-            seq=seq,
-            digest=hashlib.sha256(body).digest() if writer is not None else b"",
-        )
         return Response(
             {
                 "accepted": receipt.accepted,
@@ -87,6 +94,23 @@ def writer_of(request: Request, batch: BatchIn) -> tuple[str | None, int | None]
     if not 1 <= seq <= INT64_MAX:
         raise ValidationFailed("The seq cannot be used.", {"seq": ["Counts up from 1."]})
     return writer, seq
+
+
+def backlog_of(
+    request: Request, batches: list[tuple[BatchIn, bytes]]
+) -> list[tuple[Mark, dict[str, Columns]]]:
+    """Marks and points of batches that came together: one writer's, counting up by one."""
+    found = []
+    for batch, body in batches:
+        mark = Mark(*writer_of(request, batch), hashlib.sha256(body).digest())
+        if found and (mark.writer, mark.seq - 1) != found[-1][0][:2]:
+            raise ValidationFailed(
+                "The batches are not in a row.",
+                {f"batches[{len(found)}].seq": ["The same writer's next one has to follow."]},
+            )
+        found.append((mark, columns_of(batch)))
+    refuse_too_many([columns for _, columns in found])
+    return found
 
 
 class RunMetrics(ApiView):

@@ -137,6 +137,78 @@ def test_an_idempotency_key_makes_a_single_batch_repeatable(log, history):
     assert history("loss")["count"] == 1
 
 
+def numbered(seq, *values, writer="w", **more):
+    return {"writer": writer, "seq": seq, "metrics": {"loss": {"values": values}}, **more}
+
+
+def test_batches_in_a_row_are_stored_as_if_one_after_another(log, history):
+    steps = {"loss": {"values": [3, 4], "steps": [7, 5], "times": [1, 2]}, "acc": 0.5}
+    batches = [numbered(1, 1, 2), {"writer": "w", "seq": 2, "metrics": steps}, numbered(3, "NaN")]
+    answer = log({"batches": batches})
+
+    assert answer.json() == {"accepted": 6, "duplicate": False, "revision": 1}
+    assert history("loss")["steps"] == [0, 1, 7, 5, 8]
+    assert history("loss")["values"] == [1, 2, 3, 4, "NaN"]
+    assert history("acc")["values"] == [0.5]
+
+
+@pytest.mark.parametrize("stored", [1, 2, 3])
+def test_of_batches_in_a_row_those_that_are_stored_add_nothing(log, history, stored):
+    batches = [numbered(seq, seq) for seq in (1, 2, 3)]
+    for batch in batches[:stored]:
+        log(batch)  # each alone, as another process sends a copy of the spool
+    answer = log({"batches": batches})
+
+    assert (answer.json()["accepted"], answer.json()["duplicate"]) == (3 - stored, stored == 3)
+    assert log({"batches": batches}).json()["duplicate"]
+    assert log(batches[2]).json()["duplicate"]
+    assert log({"batches": [batches[2], numbered(4, 4)]}).json()["accepted"] == 1
+    assert history("loss")["values"] == [1, 2, 3, 4]
+
+
+def test_a_gap_or_another_body_refuses_batches_in_a_row_whole(log, history):
+    log(numbered(1, 1))
+    gap = log({"batches": [numbered(3, 3), numbered(4, 4)]})
+    assert (gap.status_code, gap.json()["error"]["details"]) == (409, {"expected": 2})
+    differs = log({"batches": [numbered(1, 5), numbered(2, 2)]})
+    assert (differs.status_code, differs.json()["error"]["code"]) == (422, "repeat_differs")
+    assert history("loss")["values"] == [1]
+
+
+@pytest.mark.parametrize(
+    ("batches", "field"),
+    [
+        ([], "batches"),
+        (3, "batches"),
+        ([numbered(1, 1), numbered(3, 3)], "batches[1].seq"),
+        ([numbered(1, 1), numbered(2, 2, writer="other")], "batches[1].seq"),
+        ([numbered(1, 1), numbered(2, 2, params={"lr": 1})], "batches[1]"),
+        ([numbered(1, 1), {"metrics": {"loss": 1}}], "batches[1]"),
+        ([numbered(1, 1), numbered(2, None)], "batches[1].metrics.loss.values[0]"),
+        ([numbered(1, 1), numbered(2, 2, nonsense=1)], "batches[1].body"),
+    ],
+)
+def test_a_fault_in_one_of_several_batches_is_named_and_stores_nothing(log, run, batches, field):
+    answer = log({"batches": batches})
+    assert answer.status_code == 400
+    assert list(answer.json()["error"]["details"]) == [field]
+    assert not Metric.objects.exists()
+
+
+def test_batches_in_a_row_hold_together_no_more_than_a_request_may(log, settings):
+    settings.MAX_POINTS_PER_REQUEST = 5
+    batches = [numbered(1, 1, 2, 3), numbered(2, 1, 2, 3)]
+    assert log({"batches": batches}).status_code == 413
+    assert log({"batches": batches[:1]}).status_code == 200
+
+
+def test_batches_given_twice_in_one_body_are_refused(log, run):
+    one = json.dumps([numbered(1, 1)])
+    answer = log(f'{{"batches":{one},"batches":{one}}}')
+    assert answer.status_code == 400
+    assert not Metric.objects.exists()
+
+
 def test_points_of_an_ended_run_are_accepted_and_leave_its_status(log, run):
     recording.finish_run(run=run, status="failed", error="boom")
     assert log({"metrics": {"loss": 1.0}}).status_code == 200

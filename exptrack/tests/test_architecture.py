@@ -25,7 +25,7 @@ INNER = tuple(
     f"experiments.{name}"
     for name in (
         *("models", "querysets", "recording", "storing", "compare_and_swap", "curating"),
-        *("purging", "storage", "reading", "tables"),
+        *("purging", "storage", "reading", "tables", "backlog"),
     )
 )
 
