@@ -26,11 +26,11 @@ from experiments.models import (
 )
 from experiments.recording import (
     bump,
-    note_new_run,
     save_under_unique_name,
     set_status,
 )
 from experiments.refusals import Conflict, Gone, Invalid, checked
+from experiments.starting import note_new_run
 from experiments.storing import lock_run
 from experiments.values import MAX_EXPERIMENT_TAGS, TEXT_HEAD_LENGTH, experiment_title, title
 

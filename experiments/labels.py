@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 from uuid_utils.compat import uuid7
 
-from experiments.models import Param, Run, Tag
+from experiments.models import JSONText, Param, Run
 from experiments.refusals import Conflict, Invalid
-from experiments.storing import ROWS_PER_STATEMENT
+from experiments.storing import Insert, inserts, key
 from experiments.values import (
     PARAM_BYTES,
     TEXT_HEAD_LENGTH,
@@ -20,6 +20,19 @@ from experiments.values import (
     field_name,
     param_value,
 )
+from exptrack.databases import write_together
+
+PARAMS = Insert(
+    """INSERT INTO experiments_param (id, run_id, experiment_id, name, value, kind, text,
+    text_head, number)""",
+    ("uuid", "uuid", "uuid", "text", "text", "text", "text", "text", "float8"),
+)
+TAGS = Insert(
+    "INSERT INTO experiments_tag (id, run_id, experiment_id, name, text, text_head)",
+    ("uuid", "uuid", "uuid", "text", "text", "text"),
+    "ON CONFLICT (run_id, name) DO UPDATE SET text = EXCLUDED.text, text_head = EXCLUDED.text_head",
+)
+json_text = JSONText().get_prep_value
 
 
 def prepare_params(params: Mapping[str, object]) -> dict[str, ParamValue]:
@@ -57,22 +70,18 @@ def without_stored(run: Run, params: Mapping[str, ParamValue]) -> dict[str, Para
 
 def insert_params(run: Run, params: Mapping[str, ParamValue]) -> None:
     """Store params that the run does not have."""
-    Param.objects.bulk_create(
-        [
-            Param(
-                run=run,
-                experiment_id=run.experiment_id,
-                name=name,
-                value=new.value,
-                kind=new.kind,
-                text=new.text,
-                text_head=new.text_head,
-                number=new.number,
-            )
-            for name, new in params.items()
-        ],
-        batch_size=ROWS_PER_STATEMENT,
-    )
+    for statement in inserts(PARAMS, param_rows(run, params)):
+        write_together([statement])
+
+
+def param_rows(run: Run, params: Mapping[str, ParamValue]) -> list[tuple]:
+    """Rows of PARAMS."""
+    owner = key(run.pk), key(run.experiment_id)
+    return [
+        (key(uuid7()), *owner, name, json_text(new.value), new.kind, new.text, new.text_head,
+         new.number)
+        for name, new in params.items()
+    ]  # fmt: skip
 
 
 def checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
@@ -99,24 +108,13 @@ def put_once(prepared: dict, name: str, value: object) -> None:
 
 def write_tags(run: Run, tags: Mapping[str, str]) -> None:
     """Set tags of a locked run, over what they were."""
-    if not tags:
-        return
-    known = dict(run.tags.filter(name__in=tags).values_list("name", "pk"))
-    rows = [
-        Tag(
-            id=known.get(name) or uuid7(),
-            run=run,
-            experiment_id=run.experiment_id,
-            name=name,
-            text=text,
-            text_head=text[:TEXT_HEAD_LENGTH],
-        )
-        for name, text in tags.items()
+    for statement in inserts(TAGS, tag_rows(run, tags)):
+        write_together([statement])
+
+
+def tag_rows(run: Run, tags: Mapping[str, str]) -> list[tuple]:
+    """Rows of TAGS."""
+    owner = key(run.pk), key(run.experiment_id)
+    return [
+        (key(uuid7()), *owner, name, text, text[:TEXT_HEAD_LENGTH]) for name, text in tags.items()
     ]
-    Tag.objects.bulk_create(
-        rows,
-        batch_size=ROWS_PER_STATEMENT,
-        update_conflicts=True,
-        unique_fields=["pk"],
-        update_fields=["text", "text_head"],
-    )

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from django.db import DatabaseError, IntegrityError, connection, transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -23,13 +23,13 @@ from experiments.announcing import announce
 from experiments.compare_and_swap import append_if_unchanged
 from experiments.labels import (
     checked_tags,
-    insert_params,
     prepare_params,
     write_params,
     write_tags,
 )
-from experiments.models import Environment, Experiment, Run
+from experiments.models import Experiment, Run
 from experiments.refusals import Conflict, Gone, Invalid, RepeatDiffers, SequenceGap, checked
+from experiments.starting import store_run, usual_experiment
 from experiments.storing import (
     MARKS,
     RUN_COLUMNS,
@@ -161,7 +161,8 @@ def start_run(
     # All that could be refused comes before the experiment, which may be made by this.
     checked_name = checked(title, name, "name") if name else readable_name()
     known_parent = visible_parent(user, parent)
-    into = resolve_experiment(user=user, name_or_id=experiment)
+    into = usual_experiment(user, experiment) if user.may_write else None
+    into = into or resolve_experiment(user=user, name_or_id=experiment)
     if not access.may_add_runs(user, into):
         access.refuse("You may not add runs to this experiment.")
     now = timezone.now()
@@ -176,18 +177,12 @@ def start_run(
         last_seen_at=now,
     )
     try:
-        with transaction.atomic():
-            run.save(force_insert=True)
-            insert_params(run, checked_params)
-            write_tags(run, checked_labels)
-            if environment:
-                Environment.objects.create(run=run, data=environment)
-            note_new_run(into.pk, run.started_at)
-            announce(into.pk)
+        store_run(run, checked_params, checked_labels, environment or {})
     except IntegrityError:
         if id is None or not Run.objects.filter(pk=id).exists():
             raise
         return join_run(user=user, experiment=experiment, id=id, resume=resume), False
+    announce(into.pk)
     return run, True
 
 
@@ -215,18 +210,6 @@ def visible_parent(user: User, parent: uuid.UUID | None) -> Run | None:
     if found is None:
         raise Invalid("The parent run is unknown.", {"parent": ["There is no such run."]})
     return found
-
-
-def note_new_run(experiment_id: uuid.UUID, started_at: datetime) -> None:
-    """Move the experiment's last-run time forward; never back, and never into the future,
-    whatever a client's clock says. Runs that start at the same moment do not wait for each other:
-    while one moves it, the next leaves it alone."""
-    started_at = min(started_at, timezone.now())
-    behind = Experiment.objects.filter(
-        Q(last_run_at=None) | Q(last_run_at__lt=started_at), pk=experiment_id
-    )
-    free = behind.select_for_update(skip_locked=True, no_key=True).values("pk")
-    Experiment.objects.filter(pk__in=free).update(last_run_at=started_at)
 
 
 def heartbeat(*, run: Run) -> Run:

@@ -320,7 +320,7 @@ def tail_rows(touched: Sequence[OpenSeries]) -> list[tuple]:
 
 def inserts(insert: Insert, rows: Sequence[Sequence[object]]) -> Iterator[Statement]:
     """The statements that insert these rows."""
-    marks = f"({', '.join(['%s'] * len(insert.types))})"
+    marks = f"({', '.join(['%s'] * len(rows[0]))})" if rows else ""
     for start in range(0, len(rows), ROWS_PER_STATEMENT):
         some = rows[start : start + ROWS_PER_STATEMENT]
         values = ", ".join([marks] * len(some))

@@ -18,7 +18,7 @@ from experiments.fields import Field, Ordering, parse_field
 from experiments.models import Metric, Param, Run, Tag
 from experiments.paging import every_page
 from experiments.querysets import NAMES_SHOWN, columns_of_runs, rows_of_runs
-from experiments.values import InvalidValue, ParamValue
+from experiments.values import InvalidValue
 from experiments.wire import token
 from exptrack.databases import limited
 
@@ -153,14 +153,13 @@ def complete(runs: Sequence[Run]) -> RunTable:
     return table
 
 
-def as_started(run: Run, params: Mapping[str, ParamValue], tags: Mapping[str, str]) -> RunTable:
+def as_started(run: Run, params: Mapping[str, object], tags: Mapping[str, str]) -> RunTable:
     """The table of a run that has nothing but what it was started with; nothing is asked."""
     if max(len(params), len(tags)) > NAMES_SHOWN:
         return complete([run])
+    values = {name: Param(name=name, value=value) for name, value in params.items()}
     labels = {name: Tag(name=name, text=text) for name, text in tags.items()}
-    return RunTable(
-        [run], params={run.pk: dict(params)}, metrics={run.pk: {}}, tags={run.pk: labels}
-    )
+    return RunTable([run], params={run.pk: values}, metrics={run.pk: {}}, tags={run.pk: labels})
 
 
 def default_columns(runs: Sequence[Run]) -> list[Field]:

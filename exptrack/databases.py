@@ -18,6 +18,8 @@ from django.db.models import Model
 
 # Beyond this the statement's length outweighs what a wait costs.
 WRITES_IN_ONE = 8
+# With more values every text is another one, which nothing will send again.
+VALUES_PREPARED = 2_000
 # A few milliseconds of SQLite's machine.
 STEPS_BETWEEN_LOOKS = 10_000
 END = object()
@@ -118,18 +120,29 @@ def write_together(statements: Sequence[tuple[str, Sequence[object]]]) -> tuple 
     On PostgreSQL they go as one statement, a CTE each: every statement of its own costs a wait
     for the server, which was half of a small batch's time.
     """
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql" and 1 < len(statements) <= WRITES_IN_ONE:
-            *others, (sql, params) = statements
-            parts = ", ".join(
-                f"w{n} AS ({other} RETURNING 1)" for n, (other, _) in enumerate(others)
-            )
-            together = [value for _, values in others for value in values]
-            cursor.execute(f"WITH {parts} {sql}", [*together, *params])
-        else:
-            for sql, params in statements:
-                cursor.execute(sql, params)
-        return cursor.fetchone() if cursor.description else None
+    if goes_as_one(statements):
+        statements = [as_one(statements)]
+    row = None
+    for sql, params in statements:
+        with prepared_cursor() if len(params) <= VALUES_PREPARED else connection.cursor() as cursor:
+            cursor.execute(sql, params)
+            row = cursor.fetchone() if cursor.description else None
+    return row
+
+
+def goes_as_one(statements: Sequence[tuple[str, Sequence[object]]]) -> bool:
+    """Whether `write_together` makes one statement of them, which is atomic by itself."""
+    return connection.vendor == "postgresql" and 0 < len(statements) <= WRITES_IN_ONE
+
+
+def as_one(statements: Sequence[tuple[str, Sequence[object]]]) -> tuple[str, list[object]]:
+    """The last statement, with the others as CTEs before it."""
+    *others, (sql, params) = statements
+    if not others:
+        return sql, list(params)
+    parts = ", ".join(f"w{n} AS ({other} RETURNING 1)" for n, (other, _) in enumerate(others))
+    together = [value for _, values in others for value in values]
+    return f"WITH {parts} {sql}", [*together, *params]
 
 
 def prepared_cursor() -> CursorWrapper:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from itertools import chain, islice
 
 from django.core.exceptions import ValidationError
@@ -64,9 +65,14 @@ class AnyAcceptView(ApiView):
 
 def checked_input(serializer_class: type[Serializer], data: object, **options: object) -> dict:
     """The validated fields of a body or query, or a 400 that names every fault."""
-    serializer = serializer_class(data=data, **options)
-    serializer.is_valid(raise_exception=True)
-    return serializer.validated_data
+    return made(serializer_class, **options).run_validation(data)
+
+
+@cache
+def made(serializer_class: type[Serializer], **options: object) -> Serializer:
+    """A serializer that only checks: it keeps nothing of what it is given, so one serves all
+    requests. Making it anew copies every field, which cost a third of starting a run."""
+    return serializer_class(**options)
 
 
 def path_id(text: str) -> uuid.UUID:

@@ -9,7 +9,7 @@ from django.http import StreamingHttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from experiments import access, curating, labels, recording, tables
+from experiments import access, curating, recording, tables
 from experiments.api import serializers, shapes
 from experiments.api.base import (
     PAGING,
@@ -26,7 +26,7 @@ from experiments.fields import Ordering, parse_ordering
 from experiments.filters import ApiRunFilter, RunFilter
 from experiments.models import Environment, Experiment, Run
 from experiments.paging import Segment
-from experiments.values import InvalidValue
+from experiments.values import InvalidValue, field_name
 from exptrack.databases import time_limit
 
 DEFAULT_ORDERING = "-started_at"
@@ -74,8 +74,8 @@ def detail(request: Request, run: Run) -> dict:
 
 def detail_as_started(request: Request, run: Run, fields: dict) -> dict:
     """`detail` of a run just started, from what it was started with."""
-    params = labels.prepare_params(fields.get("params") or {})
-    tags = labels.checked_tags(fields.get("tags") or {})
+    params = {field_name(name): value for name, value in (fields.get("params") or {}).items()}
+    tags = {field_name(name): text for name, text in (fields.get("tags") or {}).items()}
     table = tables.as_started(run, params, tags)
     return shapes.run_detail_json(request, run, table, fields.get("environment") or {})
 
