@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -40,27 +40,29 @@ def run_colour(run_id: uuid.UUID) -> int:
 
 
 def lines_of(runs: Iterable[Run]) -> list[dict]:
-    """How each run's line is told from the others where these runs are drawn together: `ink`,
-    one of the twelve colours, and `dash`, 0 for an unbroken line.
-
-    A run has its own colour unless an older one has taken it; then the next that is free. So up
-    to twelve runs have twelve colours, and a newer run changes no older one's. Beyond, runs of
-    one colour are told apart by their dashes."""
+    """How each run's line is told from the others where these runs are drawn together."""
     runs = list(runs)
-    chosen: dict[uuid.UUID, tuple[int, int]] = {}
+    inks = inks_of((run_id, run_id.int) for run_id in sorted(run.pk for run in runs))
+    return [{"id": str(run.pk), "name": run.name, **inks[run.pk]} for run in runs]
+
+
+def inks_of(lines: Iterable[tuple[Hashable, int]]) -> dict:
+    """For lines, each known by a name and a number of its own, `ink`, one of the twelve colours,
+    and `dash`, 0 for an unbroken line.
+
+    A line has its own colour unless one before it has taken that; then the next that is free. So
+    up to twelve lines have twelve colours, and one added at the end changes no other's. Beyond,
+    lines of one colour are told apart by their dashes."""
+    chosen: dict = {}
     used: set[int] = set()
-    for number, run_id in enumerate(sorted(run.pk for run in runs)):
-        if number % RUN_COLOURS == 0:
+    for place, (name, number) in enumerate(lines):
+        if place % RUN_COLOURS == 0:
             used = set()
-        own = run_colour(run_id) - 1
-        inks = ((own + offset) % RUN_COLOURS + 1 for offset in range(RUN_COLOURS))
+        inks = ((number + offset) % RUN_COLOURS + 1 for offset in range(RUN_COLOURS))
         ink = next(ink for ink in inks if ink not in used)
         used.add(ink)
-        chosen[run_id] = ink, number // RUN_COLOURS
-    return [
-        {"id": str(run.pk), "name": run.name, "ink": chosen[run.pk][0], "dash": chosen[run.pk][1]}
-        for run in runs
-    ]
+        chosen[name] = {"ink": ink, "dash": place // RUN_COLOURS}
+    return chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class Overlaid:
     inf_count: int
 
 
-def overlaid(runs: Sequence[Run], part: str, start: int, size: int) -> list[Overlaid]:
+def overlaid(runs: Sequence[Run | uuid.UUID], part: str, start: int, size: int) -> list[Overlaid]:
     """The metrics of these runs whose names contain a text, in any case: `size` of them from
     number `start` on, by name. One statement."""
     rows = Metric.objects.filter(run__in=list(runs))

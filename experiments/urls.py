@@ -7,6 +7,7 @@ from experiments.views import (
     compare,
     completing,
     experiments,
+    group_charts,
     live,
     picked,
     prose,
@@ -35,6 +36,8 @@ urlpatterns += [
         experiments.experiment_runs_csv,
         name="experiment-runs-csv",
     ),
+    path("experiments/<uuid:pk>/groups/series/", group_charts.group_series, name="group-series"),
+    path("experiments/<uuid:pk>/groups/means.csv", group_charts.group_means, name="group-means"),
     path("experiments/<uuid:pk>/views/new/", saved_views.view_create, name="view-create"),
     path("experiments/<uuid:pk>/views/<uuid:view_id>/", saved_views.view_edit, name="view-edit"),
     path(

@@ -34,6 +34,7 @@ from experiments.wire import encoded
 
 # Of more metrics the names are not offered as x axis; an address may still name one.
 X_NAMES = 200
+METRICS_AT_ONCE = 12
 
 
 class ChartForm(forms.Form):
@@ -74,14 +75,14 @@ class ChartForm(forms.Form):
         """The metrics that a valid form asks for, each once."""
         return self.cleaned_data["names"]
 
-    def axis(self) -> Axis:
+    def axis(self, usual_buckets: int = DEFAULT_BUCKETS) -> Axis:
         """The axis that a valid form asks for."""
         asked = self.cleaned_data
         return Axis(
             x=asked["x"],
             low=asked["from"],
             high=asked["to"],
-            buckets=asked["buckets"] or DEFAULT_BUCKETS,
+            buckets=asked["buckets"] or usual_buckets,
             smoothing=asked["smoothing"] or 0.0,
             is_log=asked["xscale"] == "log",
         )
@@ -169,6 +170,15 @@ class Board:
     metrics: Sequence[Metric | Overlaid]
     settings: dict
     series_url: str
+
+    @property
+    def has_key(self) -> bool:
+        return len(self.runs) > 1
+
+    @property
+    def metrics_at_once(self) -> int:
+        """How many metrics a request may ask for."""
+        return max(1, min(METRICS_AT_ONCE, MAX_SERIES // max(1, len(self.runs))))
 
     @property
     def lines(self) -> list[dict]:

@@ -24,6 +24,7 @@ from experiments.templatetags.runs import looked_at
 from experiments.values import InvalidValue
 from experiments.views import groups
 from experiments.views.charts import choice
+from experiments.views.group_charts import group_charts_context
 from experiments.views.lists import list_page
 from experiments.views.run_charts import run_charts_context
 from experiments.views.saved_views import default_url, views_context
@@ -124,7 +125,10 @@ def table_context(asked: Asked, experiment: Experiment) -> dict:
     grouping, group = groups.asked_grouping(asked), groups.asked_group(asked, experiment)
     is_curves = asked.read("view", choice("table", "charts"), "table") == "charts"
     fields = list(grouping.fields) if grouping else []
-    if is_curves:
+    if is_curves and grouping is not None and group is None:
+        context = group_charts_context(asked, experiment, grouping)
+        fields = context["grouped"].fields
+    elif is_curves:
         rows, filters, ordering, _ = asked_runs(asked, experiment, group)
         context = run_charts_context(asked, experiment, rows, filters, ordering)
     elif grouping is not None and group is None:

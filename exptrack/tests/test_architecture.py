@@ -18,7 +18,11 @@ ROOMS = ("exptrack", "accounts", "experiments")
 DOORS = ("experiments.api", "experiments.views", "experiments.management", "experiments.admin")
 # Worked out on paper alone: they know neither tables nor requests.
 PURE = tuple(
-    f"experiments.{name}" for name in ("series", "search", "syntax", "literals", "values", "fields")
+    f"experiments.{name}"
+    for name in (
+        *("series", "means", "compact"),
+        *("search", "syntax", "literals", "values", "fields"),
+    )
 )
 # What writes and reads, for whichever door asks.
 INNER = tuple(

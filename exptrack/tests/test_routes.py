@@ -39,6 +39,8 @@ PAGES = {
     "experiments/<uuid:pk>/columns/": "GET",
     "experiments/<uuid:pk>/complete/": "GET",
     "experiments/<uuid:pk>/runs.csv": "GET",
+    "experiments/<uuid:pk>/groups/series/": "GET",
+    "experiments/<uuid:pk>/groups/means.csv": "GET",
     "experiments/<uuid:pk>/views/new/": "POST",
     "experiments/<uuid:pk>/views/<uuid:view_id>/": "GET POST",
     "experiments/<uuid:pk>/views/<uuid:view_id>/update/": "POST",

@@ -1,14 +1,14 @@
-/* <chart-board data-series-url data-points-url data-runs> round the charts of a page: knows their
+/* <chart-board data-series-url data-points-url data-runs data-metrics-at-once> round the charts of a page: knows their
    runs and settings, and fetches for all of them.
 
    Charts that want their series at the same time (`series-wanted`) share requests: one metric
    after another, no finer than the charts have pixels, given up when no chart waits for it any
    more. What one chart is asked to show apart from the others, its limits, is kept in the address
-   as `limits=from~to~low~high~metric`. Its runs stand in data-runs, as JSON: id, name, ink, dash. */
+   as `limits=from~to~low~high~metric`. Its runs stand in data-runs, as JSON: id, name, ink, dash.
+   With [data-groups] a line is the mean of a group's runs, and `open` are those that go on. */
 
-const MOST_SERIES = 200;
-const MOST_METRICS = 12;
 const GATHERING_MS = 20;
+const FETCHED_ANEW = ["x", "smoothing", "band"];
 const curves = Chart.registry.getPlugin("curves");
 const EVENTS = ["series-wanted", "chart-settings", "runs-shown", "chart-pointed"];
 
@@ -37,12 +37,19 @@ class ChartBoard extends HTMLElement {
     return [...this.querySelectorAll("metric-chart")];
   }
 
+  /* The line that a run's points belong to: its own or its group's; undefined for none. */
+  lineOf(run) {
+    if (!this.hasAttribute("data-groups")) return this.runs.get(run);
+    return [...this.runs.values()].find(({ open }) => open.includes(run));
+  }
+
   /* How charts are drawn: by the form, or plainly where there is none. */
   get settings() {
     const values = this.querySelector("chart-settings")?.values ?? {};
     return {
       x: values.x || "step",
       smoothing: values.smoothing || "0",
+      band: values.band,
       isX: values.xscale === "log",
       isY: values.yscale === "log",
       withoutOutliers: values.outliers === "hide",
@@ -60,7 +67,7 @@ class ChartBoard extends HTMLElement {
         this.limit(metric, { ...limits, from: null, to: null });
       }
     }
-    const isFetched = changed === "x" || changed === "smoothing";
+    const isFetched = FETCHED_ANEW.includes(changed);
     for (const chart of this.charts) {
       if (!isFetched) chart.draw();
       // Whatever x is not bucketed is as good on another scale of it.
@@ -100,7 +107,7 @@ class ChartBoard extends HTMLElement {
     this.gathering = null;
     const alike = Map.groupBy([...this.wanting].filter((chart) => chart.isConnected), askedAlike);
     this.wanting.clear();
-    const most = Math.max(1, Math.min(MOST_METRICS, Math.floor(MOST_SERIES / this.runs.size)));
+    const most = Number(this.dataset.metricsAtOnce);
     for (const charts of alike.values()) {
       for (let at = 0; at < charts.length; at += most) this.fetch(charts.slice(at, at + most));
     }
@@ -108,12 +115,15 @@ class ChartBoard extends HTMLElement {
 
   async fetch(charts) {
     const request = { abort: new AbortController(), charts: new Set(charts) };
+    const begun = performance.now();
     for (const chart of charts) chart.waitFor(request);
     try {
       const response = await fetch(this.address(charts), { signal: request.abort.signal });
       if (!response.ok || response.redirected) throw new Error(`answered ${response.status}`);
       const series = (await response.json()).series.map(curves.whole);
       const byMetric = Map.groupBy(series, ({ metric }) => metric);
+      const cost = performance.now() - begun;
+      for (const chart of request.charts) chart.cost = cost;
       for (const chart of request.charts) chart.take(byMetric.get(chart.dataset.metric) ?? []);
     } catch (error) {
       if (request.abort.signal.aborted) return;
@@ -123,13 +133,14 @@ class ChartBoard extends HTMLElement {
   }
 
   address(charts) {
-    const { x, smoothing, isX } = this.settings;
+    const { x, smoothing, band, isX } = this.settings;
     const { buckets, from, to } = charts[0].asked;
     const url = new URL(this.dataset.seriesUrl, location.href);
     for (const chart of charts) url.searchParams.append("metric", chart.dataset.metric);
     url.searchParams.set("compact", "1");
     url.searchParams.set("buckets", buckets);
     if (isX) url.searchParams.set("xscale", "log");
+    if (band) url.searchParams.set("band", band);
     if (x !== "step") url.searchParams.set("x", x);
     if (Number(smoothing)) url.searchParams.set("smoothing", smoothing);
     if (from !== null) url.searchParams.set("from", from);

@@ -32,7 +32,7 @@ function whole(series) {
 
 /* The line of one series. `look` has ink, dash, isX and isY logarithmic. */
 function dataset(series, look) {
-  const { x, raw } = series;
+  const { x, raw, n } = series;
   const values = series.smooth ?? series.y;
   const data = [];
   x.forEach((at, i) => {
@@ -50,7 +50,7 @@ function dataset(series, look) {
     borderJoinStyle: "round",
     pointHitRadius: 0,
     pointBorderWidth: 0,
-    pointRadius: alone ? 3 : raw && x.length <= FEW_POINTS ? 1.75 : 0,
+    pointRadius: alone ? 3 : (raw || n) && x.length <= FEW_POINTS ? 1.75 : 0,
     spanGaps: false,
   };
 }

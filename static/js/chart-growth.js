@@ -1,16 +1,17 @@
 /* Lets the charts of a page grow by the points that `exptrack:points` tells (see live-updates.js).
 
    A chart that shows every point of a run along its steps, to the end, takes the new ones as they
-   come. Any other fetches anew: at once, then every two seconds at most, and only while it is in
-   view. A point is known by its position in its series, so none is missed or drawn twice. */
+   come. Any other fetches anew: at once, then every two seconds at most, more seldom where that
+   takes long, and only while it is in view. A point is known by its position in its series, so none is missed or drawn twice. */
 
 const REFETCH_MS = 2_000;
+const PER_COST = 10;
 const newest = new WeakMap(); // chart → how many points each of its runs has been told to have
 const waiting = new WeakMap(); // chart → when it may fetch again, and whether it will
 
 document.addEventListener("exptrack:points", ({ detail }) => {
   for (const chart of document.querySelectorAll("metric-chart")) {
-    if (chart.dataset.metric !== detail.metric || !chart.board?.runs.has(detail.run)) continue;
+    if (chart.dataset.metric !== detail.metric || !chart.board?.lineOf(detail.run)) continue;
     if (!newest.has(chart)) newest.set(chart, new Map());
     newest.get(chart).set(detail.run, detail.count);
     grow(chart, detail);
@@ -75,7 +76,7 @@ function refetch(chart) {
   waiting.set(chart, state);
   state.timer ??= setTimeout(() => {
     state.timer = null;
-    state.from = performance.now() + REFETCH_MS;
+    state.from = performance.now() + Math.max(REFETCH_MS, PER_COST * (chart.cost ?? 0));
     chart.toggleAttribute("data-growing", true);
     if (chart.isConnected) chart.stale();
   }, Math.max(0, state.from - performance.now()));

@@ -59,6 +59,9 @@ class ChartOptions extends HTMLElement {
     const link = made.querySelector("[data-points-link]");
     const address = new URL(this.owner.board.dataset.pointsUrl, location.href);
     address.searchParams.append("metric", this.owner.dataset.metric);
+    if (this.owner.board.hasAttribute("data-groups")) {
+      address.searchParams.set("x", this.owner.board.settings.x);
+    }
     link.href = address;
     const isTable = this.owner.hasAttribute("data-as-table");
     made.querySelector("[data-table] > span").textContent = isTable ? "Show curves" : "Show numbers";
@@ -139,9 +142,9 @@ function headCell(text, scope) {
   return cell;
 }
 
-/* Points, first, last, least and greatest of one series. */
-function numbersOf({ count, y, lo, hi }) {
-  const finite = (values) => values.filter(Number.isFinite);
+/* Points, first, last, least and greatest of one series; of a mean's own values. */
+function numbersOf({ count, y, lo, hi, n }) {
+  const finite = (values) => (n ? y : values).filter(Number.isFinite);
   const least = finite(lo).reduce((one, other) => Math.min(one, other), Infinity);
   const greatest = finite(hi).reduce((one, other) => Math.max(one, other), -Infinity);
   const ends = least === Infinity ? [null, null] : [least, greatest];

@@ -1,11 +1,12 @@
 /* <chart-settings> round the form that says how the charts of a page are drawn: x, xscale, yscale,
-   smoothing, outliers. What is chosen stands in the address at once, without a new entry in the
+   smoothing, outliers, band. What is chosen stands in the address at once, without a new entry in the
    history, and `chart-settings` is fired; whatever htmx fetches for this page takes it along.
    Shows the smoothing in its <output>. */
 
-const DEFAULTS = { x: "step", smoothing: "0" };
+const DEFAULTS = { x: "step", smoothing: "0", band: "std" };
+const SETTINGS = ["x", "xscale", "yscale", "smoothing", "outliers", "band"];
 /* What scripts write into the address: never to be taken from a link the server wrote earlier. */
-const OURS = ["x", "xscale", "yscale", "smoothing", "outliers", "limits", "hide"];
+const OURS = [...SETTINGS, "limits", "hide"];
 const EVENTS = ["input", "change", "submit"];
 
 class ChartSettings extends HTMLElement {
@@ -34,7 +35,7 @@ class ChartSettings extends HTMLElement {
     const values = this.values;
     this.querySelector("output").value = values.smoothing;
     const address = new URL(location.href);
-    for (const name of ["x", "xscale", "yscale", "smoothing", "outliers"]) {
+    for (const name of SETTINGS) {
       const value = values[name] ?? "";
       if (value === "" || value === DEFAULTS[name]) address.searchParams.delete(name);
       else address.searchParams.set(name, value);
