@@ -2,7 +2,7 @@
 
 A chart of fifty runs holds some ten thousand numbers that nobody reads and that no screen tells
 apart beyond five digits or so: as doubles written out in full they would be most of what a page
-weighs. `static/js/chart-curves.js` makes what is written here whole again. Pure.
+weighs. `static/js/chart-board.js` makes what is written here whole again. Pure.
 """
 
 from __future__ import annotations

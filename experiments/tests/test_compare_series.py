@@ -75,7 +75,7 @@ def test_what_our_charts_ask_for_is_the_same_in_half_the_bytes(signed_in, alice,
 
 
 def whole(series: dict) -> dict:
-    """A compact series with all it leaves out, as chart-curves.js makes it."""
+    """A compact series with all it leaves out, as chart-board.js makes it."""
     y, raw = series["y"], series["raw"]
     if "dx" in series:
         series["x"] = list(accumulate(series.pop("dx")))

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from experiments import recording
 from experiments.models import Experiment, Run
@@ -48,6 +48,14 @@ def ready(page: Page) -> Page:
     return page
 
 
+def expect_of(canvas: Locator, script: str, value: object) -> None:
+    """Wait until a chart has this of itself to tell, with the next frame at the latest."""
+    canvas.page.wait_for_function(
+        "([canvas, value]) => JSON.stringify((" + script + ")(canvas)) === JSON.stringify(value)",
+        arg=[canvas.element_handle(), value],
+    )
+
+
 def test_differences_only_and_a_baseline_without_leaving(visit, start):
     one, two = start("one", lr=1, epochs=5), start("two", 3.0, lr=2, epochs=5)
     page = visit("compare", query=query_of([one, two]))
@@ -85,6 +93,17 @@ def test_lines_are_told_apart_hidden_and_stay_so(visit, start):
     page = ready(visit("compare", query=query_of(runs, view="charts")))
     canvas = page.locator("canvas")
     assert len(set(canvas.evaluate(INKS))) == 3
+    marked = """c => Chart.getChart(c).data.datasets.filter(one => one.look.isMarked)
+        .map(({series}) => series.run)"""
+    faded = "c => Chart.getChart(c).data.datasets.filter(one => one.look.isFaded).length"
+    page.locator(".compared-chip").nth(2).hover()
+    expect_of(canvas, marked, [str(runs[2].pk)])
+    assert canvas.evaluate(faded) == 2
+    page.locator("h1").hover()
+    expect_of(canvas, faded, 0)
+    page.keyboard.press("Tab")
+    page.get_by_label("Show r1").focus()
+    expect_of(canvas, marked, [str(runs[1].pk)])
     page.get_by_label("Show r1").press("Space")
     assert len(canvas.evaluate(INKS)) == 2
     expect(page.locator(".chart-foot")).to_contain_text("200 of 300 points")

@@ -9,7 +9,6 @@
 
 const GATHERING_MS = 20;
 const FETCHED_ANEW = ["x", "smoothing", "band"];
-const curves = Chart.registry.getPlugin("curves");
 const EVENTS = ["series-wanted", "chart-settings", "runs-shown", "chart-pointed"];
 
 class ChartBoard extends HTMLElement {
@@ -19,16 +18,19 @@ class ChartBoard extends HTMLElement {
     this.gathering = null;
     this.limits = limitsInAddress();
     for (const type of EVENTS) this.addEventListener(type, this);
+    document.addEventListener("run-marked", this);
   }
 
   disconnectedCallback() {
     for (const type of EVENTS) this.removeEventListener(type, this);
+    document.removeEventListener("run-marked", this);
     clearTimeout(this.gathering);
   }
 
   handleEvent(event) {
     if (event.type === "series-wanted") this.gather(event.target);
     else if (event.type === "chart-settings") this.redraw(event.detail.changed);
+    else if (event.type === "run-marked") this.mark(event.detail.run);
     else if (event.type === "runs-shown") this.charts.forEach((chart) => chart.draw());
     else this.point(event);
   }
@@ -73,6 +75,17 @@ class ChartBoard extends HTMLElement {
       // Whatever x is not bucketed is as good on another scale of it.
       if (isFetched || (changed === "xscale" && !chart.hasEveryPoint)) chart.stale();
     }
+  }
+
+  /* Put one run's line in front of the others, which fade; null for all alike. */
+  mark(run) {
+    const isMarked = this.runs.has(run) && !this.hiddenRuns.has(run);
+    if ((this.marked ?? null) === (isMarked ? run : null)) return;
+    this.marked = isMarked ? run : null;
+    this.marking ??= requestAnimationFrame(() => {
+      this.marking = null;
+      for (const chart of this.charts) if (chart.isNear || !this.marked) chart.draw();
+    });
   }
 
   /* A line at the same x in every chart that can show it. */
@@ -120,7 +133,7 @@ class ChartBoard extends HTMLElement {
     try {
       const response = await fetch(this.address(charts), { signal: request.abort.signal });
       if (!response.ok || response.redirected) throw new Error(`answered ${response.status}`);
-      const series = (await response.json()).series.map(curves.whole);
+      const series = (await response.json()).series.map(whole);
       const byMetric = Map.groupBy(series, ({ metric }) => metric);
       const cost = performance.now() - begun;
       for (const chart of request.charts) chart.cost = cost;
@@ -147,6 +160,24 @@ class ChartBoard extends HTMLElement {
     if (to !== null) url.searchParams.set("to", to);
     return url;
   }
+}
+
+/* A series as the server writes it for us, in few bytes (`charts.as_compact_json`), with all that
+   it leaves out. */
+function whole(series) {
+  const { y, raw, dx } = series;
+  let at = 0;
+  const x = dx ? dx.map((step) => (at += step)) : series.x;
+  const own = raw ? y.map((value) => (Number.isFinite(value) ? value : null)) : null;
+  const counted = (isSo) => y.map((value) => Number(raw && isSo(value)));
+  return {
+    ...series,
+    x,
+    lo: own ?? series.lo,
+    hi: own ? [...own] : series.hi,
+    nan: series.nan ?? counted((value) => value === "NaN"),
+    inf: series.inf ?? counted((value) => String(value).endsWith("Infinity")),
+  };
 }
 
 function askedAlike(chart) {

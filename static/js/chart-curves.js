@@ -8,29 +8,24 @@ const DASHES = [[], [6, 3], [2, 2.5], [9, 3, 2, 3]];
 /* Of the values, sorted, the share at each end that "ignore outliers" leaves out. */
 const OUTLYING = 0.02;
 const MARK = 3.5;
+const FADED = 0.15;
 
 const isFinite_ = Number.isFinite;
 const drawable = (value, isLog) => typeof value === "number" && (!isLog || value > 0);
 
-/* A series as the server writes it for us, in few bytes (`charts.as_compact_json`), with all that
-   it leaves out. */
-function whole(series) {
-  const { y, raw, dx } = series;
-  let at = 0;
-  const x = dx ? dx.map((step) => (at += step)) : series.x;
-  const own = raw ? y.map((value) => (isFinite_(value) ? value : null)) : null;
-  const counted = (isSo) => y.map((value) => Number(raw && isSo(value)));
-  return {
-    ...series,
-    x,
-    lo: own ?? series.lo,
-    hi: own ? [...own] : series.hi,
-    nan: series.nan ?? counted((value) => value === "NaN"),
-    inf: series.inf ?? counted((value) => String(value).endsWith("Infinity")),
-  };
+/* How a chart draws one of its board's runs: ink, dash, isX and isY logarithmic, and whether it is
+   marked among the others, or another one is. */
+function look(chart, id) {
+  const { runs, marked, settings: { isX, isY } } = chart.board;
+  const { ink: number, dash } = runs.get(id);
+  const style = getComputedStyle(chart);
+  const ink = style.getPropertyValue(`--run-${number}`).trim();
+  const oddInk = runs.size > 1 ? ink : style.getPropertyValue("--failed").trim();
+  const isMarked = marked === id;
+  return { ink, oddInk, dash, isX, isY, isMarked, isFaded: Boolean(marked) && !isMarked };
 }
 
-/* The line of one series. `look` has ink, dash, isX and isY logarithmic. */
+/* The line of one series, to look like that. */
 function dataset(series, look) {
   const { x, raw, n } = series;
   const values = series.smooth ?? series.y;
@@ -39,18 +34,22 @@ function dataset(series, look) {
     if (drawable(at, look.isX)) data.push({ x: at, y: drawable(values[i], look.isY) ? values[i] : NaN });
   });
   const alone = data.length === 1 || isolated(data);
+  const pointRadius = alone ? 3 : (raw || n) && x.length <= FEW_POINTS ? 1.75 : 0;
+  const ink = look.isFaded ? Chart.helpers.color(look.ink).alpha(FADED).rgbString() : look.ink;
   return {
     series,
     look,
     data,
-    borderColor: look.ink,
-    backgroundColor: look.ink,
-    borderWidth: 1.5,
+    order: look.isMarked ? 0 : 1,
+    borderColor: ink,
+    backgroundColor: ink,
+    borderWidth: look.isMarked ? 2.25 : 1.5,
     borderDash: DASHES[look.dash % DASHES.length],
     borderJoinStyle: "round",
     pointHitRadius: 0,
     pointBorderWidth: 0,
-    pointRadius: alone ? 3 : (raw || n) && x.length <= FEW_POINTS ? 1.75 : 0,
+    pointRadius,
+    clip: pointRadius || undefined, // those on the edge are whole
     spanGaps: false,
   };
 }
@@ -122,7 +121,7 @@ function band(chart, { x, lo, hi }, look, share) {
   if (rows.length < 2) return;
   const at = (i, value) => [scales.x.getPixelForValue(x[i]),
     scales.y.getPixelForValue(Math.max(value, floor))];
-  ctx.globalAlpha = 0.2 / Math.sqrt(share);
+  ctx.globalAlpha = look.isMarked ? 0.2 : (look.isFaded ? FADED : 1) * (0.2 / Math.sqrt(share));
   ctx.fillStyle = look.ink;
   ctx.beginPath();
   for (const i of rows) ctx.lineTo(...at(i, hi[i]));
@@ -132,7 +131,7 @@ function band(chart, { x, lo, hi }, look, share) {
 
 function rawLine(chart, { x, y }, look) {
   const { ctx } = chart;
-  ctx.globalAlpha = 0.3;
+  ctx.globalAlpha = look.isFaded ? 0.3 * FADED : 0.3;
   ctx.strokeStyle = look.ink;
   ctx.lineWidth = 1;
   ctx.beginPath();
@@ -179,7 +178,7 @@ function eachCurve(chart, draw) {
 
 Chart.register({
   id: "curves",
-  whole,
+  look,
   dataset,
   extent,
   below,

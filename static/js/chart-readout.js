@@ -84,11 +84,15 @@ class ChartReadout extends HTMLElement {
     )[0];
     const head = element("p", "readout-head", writing.position(found.x, board.settings.x));
     const list = element("ul", "readout-rows");
-    for (const row of found.rows.slice(0, MOST_ROWS)) {
-      list.append(this.row(row, row === nearest_ && found.rows.length > 1));
+    const { rows } = found;
+    const middle = rows.indexOf(nearest_) - MOST_ROWS / 2;
+    const first = Math.max(0, Math.min(middle, rows.length - MOST_ROWS));
+    const rest = rows.length - first - MOST_ROWS;
+    if (first) list.append(element("li", "faint", `${first} more above`));
+    for (const row of rows.slice(first, first + MOST_ROWS)) {
+      list.append(this.row(row, row === nearest_ && rows.length > 1));
     }
-    const more = found.rows.length - MOST_ROWS;
-    if (more > 0) list.append(element("li", "faint", `and ${more} more below`));
+    if (rest > 0) list.append(element("li", "faint", `${rest} more below`));
     this.replaceChildren(head, list);
     const isLeft = at.left > box.width / 2;
     const room = Math.max(0, Math.min(found.left + APART, box.width - this.offsetWidth));
@@ -115,9 +119,9 @@ class ChartReadout extends HTMLElement {
     const { chartArea: area } = this.owner.chart;
     const line = shape("line", { x1: left, x2: left, y1: area.top, y2: area.bottom, class: "crosshair" });
     const inside = rows.filter(({ top }) => top >= area.top && top <= area.bottom);
-    const r = inside.length > FEW_DOTS ? 2 : 3;
+    const few = inside.length <= FEW_DOTS;
     const dots = inside.map(({ left: cx, top: cy, curve }) =>
-      shape("circle", { cx, cy, r, fill: curve.look.ink, class: "crosshair-dot" }));
+      shape("circle", { cx, cy, r: few ? 3 : 2, fill: curve.look.ink, class: few ? "crosshair-dot" : "" }));
     this.overlay.querySelector("g").replaceChildren(line, ...dots);
   }
 }

@@ -139,18 +139,10 @@ class MetricChart extends HTMLElement {
     if (this.kind !== kind) this.chart = new Chart(this.canvas, this.plan(settings));
     this.kind = kind;
     const { data, options } = this.chart;
-    data.datasets = this.shown.map((one) => curves.dataset(one, this.look(one.run, settings)));
+    data.datasets = this.shown.map((one) => curves.dataset(one, curves.look(this, one.run)));
     Object.assign(options.scales.x, this.ends("x", settings.isX, settings));
     Object.assign(options.scales.y, this.ends("y", settings.isY, settings));
     this.chart.update();
-  }
-
-  look(id, { isX, isY }) {
-    const run = this.board.runs.get(id);
-    const style = getComputedStyle(this);
-    const ink = style.getPropertyValue(`--run-${run.ink}`).trim();
-    const oddInk = this.board.runs.size > 1 ? ink : style.getPropertyValue("--failed").trim();
-    return { ink, oddInk, dash: run.dash, isX, isY };
   }
 
   /* The ends of an axis, given so that its ticks are round numbers between them. */
