@@ -27,6 +27,13 @@ TOKEN_RANDOM_BYTES = 20
 TOKEN_BODY_LENGTH, TOKEN_CHECK_LENGTH = 27, 6
 # A row written by every request would make reading tokens as dear as writing them.
 LAST_USED_EVERY = timedelta(minutes=1)
+# For PostgreSQL: whether a token still opens what it did when it was read; the values are those
+# of `Token.proof`.
+STILL_OPENS = """EXISTS (
+    SELECT FROM accounts_token t JOIN accounts_user u ON u.id = t.user_id
+    WHERE t.id = %s AND t.user_id = %s AND t.scope = %s AND t.revoked_at IS NULL
+      AND t.experiment_id IS NOT DISTINCT FROM %s::uuid
+      AND (t.expires_at IS NULL OR t.expires_at > %s) AND u.is_active AND u.role = %s)"""
 
 
 class UserQuerySet(models.QuerySet):
@@ -242,10 +249,22 @@ class Token(models.Model):
         type(self).objects.filter(pk=self.pk).revoke()
         self.refresh_from_db(fields=["revoked_at"])
 
+    def proof(self) -> list[object]:
+        """The values of STILL_OPENS."""
+        return [self.pk, self.user_id, self.scope, self.experiment_id, timezone.now(),
+                self.user.role]  # fmt: skip
+
+    @property
+    def was_used_lately(self) -> bool:
+        """Whether its last use was noted within the last minute."""
+        return (
+            self.last_used_at is not None and timezone.now() - self.last_used_at <= LAST_USED_EVERY
+        )
+
     def note_use(self) -> None:
         """Remember that it was used, at most once a minute."""
-        now = timezone.now()
-        if self.last_used_at is None or now - self.last_used_at > LAST_USED_EVERY:
+        if not self.was_used_lately:
+            now = timezone.now()
             type(self).objects.filter(pk=self.pk, last_used_at=self.last_used_at).update(
                 last_used_at=now
             )

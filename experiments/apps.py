@@ -8,4 +8,7 @@ class ExperimentsConfig(AppConfig):
     name = "experiments"
 
     def ready(self) -> None:
+        from experiments.remembering import forget_runs
+
         connection_created.connect(prepare_connection, dispatch_uid="prepare_connection")
+        connection_created.connect(forget_runs, dispatch_uid="forget_runs")

@@ -29,6 +29,7 @@ from experiments.labels import (
 )
 from experiments.models import Experiment, Run
 from experiments.refusals import Conflict, Gone, Invalid, RepeatDiffers, SequenceGap, checked
+from experiments.remembering import remember
 from experiments.starting import store_run, usual_experiment
 from experiments.storing import (
     MARKS,
@@ -183,6 +184,7 @@ def start_run(
             raise
         return join_run(user=user, experiment=experiment, id=id, resume=resume), False
     announce(into.pk)
+    remember(run)
     return run, True
 
 
@@ -324,6 +326,8 @@ def store_points(run: Run, metrics: Mapping[str, Columns], mark: Mark | None) ->
     seen = connection.ops.adapt_datetimefield_value(now)
     (revision,) = write_together([*statements, (TOUCH_RUN, [seen, key(run.pk)])])
     announce(run.experiment_id)
+    run.revision = revision
+    remember(run)
     return Receipt(accepted, False, revision)
 
 

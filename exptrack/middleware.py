@@ -93,19 +93,17 @@ class SignedOutFragmentMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
+        if not (request.htmx and response.status_code == 302):
+            return response
         target = resolve_url(settings.LOGIN_URL)
-        if (
-            request.htmx
-            and response.status_code == 302
-            and response.headers["Location"].split("?")[0] == target
-        ):
-            if request.method not in ("GET", "HEAD"):
-                return HttpResponse("You are signed out.", "text/plain", status=401)
-            page = request.htmx.current_url_abs_path or "/"
-            redirect = HttpResponse(status=204)
-            redirect["HX-Redirect"] = f"{target}?{urlencode({'next': page})}"
-            return redirect
-        return response
+        if response.headers["Location"].split("?")[0] != target:
+            return response
+        if request.method not in ("GET", "HEAD"):
+            return HttpResponse("You are signed out.", "text/plain", status=401)
+        page = request.htmx.current_url_abs_path or "/"
+        redirect = HttpResponse(status=204)
+        redirect["HX-Redirect"] = f"{target}?{urlencode({'next': page})}"
+        return redirect
 
 
 class PrivateResponseMiddleware:

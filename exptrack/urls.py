@@ -8,9 +8,9 @@ from experiments.api.urls import site_urls
 from exptrack import health, styleguide
 
 urlpatterns = [
+    path("api/v1/", include("experiments.api.urls")),  # first: what comes most often
     path("", include("experiments.urls")),
     path("account/", include("accounts.urls")),
-    path("api/v1/", include("experiments.api.urls")),
     path("api/", include(site_urls)),
     path("api", unknown_path),  # else it would be sent to api/, and a POST lose its data
     path("health/live/", health.live, name="health-live"),

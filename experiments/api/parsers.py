@@ -309,16 +309,18 @@ def from_value(name: str, value: ColumnsIn | float | str, step: int | None) -> C
     """One entry of the object form: columns, or a single value."""
     if not isinstance(value, ColumnsIn):
         return Columns(values=numbers(name, [value]), steps=None if step is None else [step])
-    faults = {
-        f"metrics.{name}.{column}": [
-            f"{len(given)} {column} for {len(value.values)} values: they must be as many."
-        ]
-        for column in ("steps", "times")
-        if (given := getattr(value, column)) is not None and len(given) != len(value.values)
-    }
-    if faults:
-        raise ValidationFailed("A column has another length than its values.", faults)
-    steps = value.steps
+    n, steps, times = len(value.values), value.steps, value.times
+    if n != (n if steps is None else len(steps)) or n != (n if times is None else len(times)):
+        raise ValidationFailed(
+            "A column has another length than its values.",
+            {
+                f"metrics.{name}.{column}": [
+                    f"{len(given)} {column} for {n} values: they must be as many."
+                ]
+                for column, given in (("steps", steps), ("times", times))
+                if given is not None and len(given) != n
+            },
+        )
     if steps is None and step is not None and value.values:
         steps = [step] * len(value.values) if len(value.values) == 1 else None
         if steps is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from uuid import UUID
 
 import msgspec
 from django.http import Http404, StreamingHttpResponse
@@ -11,14 +12,16 @@ from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.authentication import RememberedTokenAuthentication, looked_up
 from experiments import access, backlog, charts, comparing, reading, recording
 from experiments.api import serializers
 from experiments.api.backlog import LogParser
 from experiments.api.base import AnyAcceptView, ApiView, checked_input, csv_response, path_id
 from experiments.api.errors import ValidationFailed
 from experiments.api.parsers import EMPTY_BODY, BatchIn, columns_of, refuse_too_many
+from experiments.compare_and_swap import append_from_memory
 from experiments.models import WRITER_LENGTH, Metric, Run
-from experiments.storing import Columns, Mark
+from experiments.storing import Columns, Mark, Receipt
 from experiments.tables import csv_line
 from experiments.values import InvalidValue, printable
 from experiments.wire import encoded, token
@@ -34,30 +37,16 @@ INT64_MAX = 2**63 - 1
 class RunLog(ApiView):
     """The hot path: one batch of points, params and tags, stored whole before the answer."""
 
+    authentication_classes = [RememberedTokenAuthentication]
     parser_classes = [LogParser]
     log_scope_methods = ("POST",)
 
     def post(self, request: Request, pk: str) -> Response:
-        run_id = path_id(pk)
-        if isinstance(request.data, list):
-            receipt = backlog.append(
-                user=request.user, run_id=run_id, batches=backlog_of(request, request.data)
-            )
-        elif isinstance(request.data, tuple):
-            batch, body = request.data
-            writer, seq = writer_of(request, batch)
-            receipt = recording.append(
-                user=request.user,
-                run_id=run_id,
-                metrics=columns_of(batch),
-                params=batch.params,
-                tags=batch.tags,
-                writer=writer,
-                seq=seq,
-                digest=hashlib.sha256(body).digest() if writer is not None else b"",
-            )
-        else:
-            raise ParseError(EMPTY_BODY)
+        try:
+            receipt = self.stored(request, path_id(pk))
+        except Exception:  # what is wrong is not for one whose token was revoked a moment ago
+            self.look_token_up(request)
+            raise
         return Response(
             {
                 "accepted": receipt.accepted,
@@ -65,6 +54,36 @@ class RunLog(ApiView):
                 "revision": receipt.revision,
             }
         )
+
+    def stored(self, request: Request, run_id: UUID) -> Receipt:
+        """What became of the batch: in one statement if that serves, else in several."""
+        if isinstance(request.data, list):
+            self.look_token_up(request)
+            batches = backlog_of(request, request.data)
+            return backlog.append(user=request.user, run_id=run_id, batches=batches)
+        if not isinstance(request.data, tuple):
+            raise ParseError(EMPTY_BODY)
+        batch, body = request.data
+        writer, seq = writer_of(request, batch)
+        given = {
+            "run_id": run_id,
+            "metrics": columns_of(batch),
+            "params": batch.params,
+            "tags": batch.tags,
+            "writer": writer,
+            "seq": seq,
+            "digest": hashlib.sha256(body).digest() if writer is not None else b"",
+        }
+        if receipt := append_from_memory(user=request.user, **given):
+            return receipt
+        self.look_token_up(request)
+        return recording.append(user=request.user, **given)
+
+    def look_token_up(self, request: Request) -> None:
+        """From here on nothing rests on memory."""
+        if request.auth is None:
+            looked_up(request)
+            self.check_permissions(request)
 
 
 def writer_of(request: Request, batch: BatchIn) -> tuple[str | None, int | None]:

@@ -29,6 +29,7 @@ INNER = tuple(
     f"experiments.{name}"
     for name in (
         *("models", "querysets", "recording", "storing", "compare_and_swap", "curating"),
+        *("remembering", "starting"),
         *("purging", "storage", "reading", "tables", "backlog"),
     )
 )
