@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
+import uuid
 from collections.abc import Iterable, Iterator
 
+from django.db import connection
 from django.db.models import (
     Aggregate,
     BooleanField,
@@ -127,15 +128,25 @@ class Among(Func):
     conditional = True
 
     def __init__(self, column: str, words: Iterable[str]) -> None:
-        super().__init__(F(column), Value(json.dumps(list(words)), output_field=TextField()))
+        super().__init__(F(column))
+        self.words = ",".join(words)
 
     def as_postgresql(self, compiler, connection, **context):  # noqa: ANN001, ANN201
-        return self.compared(compiler, "{} = ANY(TRANSLATE({}, '[]\"', '{{}}')::uuid[])")
+        return self.compared(compiler, "{} = ANY(%s::uuid[])", f"{{{self.words}}}")
 
     def as_sqlite(self, compiler, connection, **context):  # noqa: ANN001, ANN201
-        return self.compared(compiler, "{} IN (SELECT value FROM JSON_EACH({}))")
+        quoted = self.words.replace(",", '","')
+        array = f'["{quoted}"]' if quoted else "[]"
+        return self.compared(compiler, "{} IN (SELECT value FROM JSON_EACH(%s))", array)
 
-    def compared(self, compiler, template):  # noqa: ANN001, ANN201
-        """The SQL of a template with a place for the column and one for the text."""
-        (column, first), (text, second) = map(compiler.compile, self.source_expressions)
-        return template.format(column, text), (*first, *second)
+    def compared(self, compiler, template, text):  # noqa: ANN001, ANN201
+        """The SQL of a template with a place for the column, and the text for its other one."""
+        sql, params = compiler.compile(self.source_expressions[0])
+        return template.format(sql), (*params, text)
+
+
+def words_of(ids: Iterable[uuid.UUID]) -> list[str]:
+    """The ids of runs as the database writes them."""
+    return (
+        list(map(str, ids)) if connection.features.has_native_uuid_field else [pk.hex for pk in ids]
+    )

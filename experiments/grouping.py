@@ -14,11 +14,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.db import connection
 from django.db.models import Case, CharField, Count, F, Max, Min, QuerySet, Value, When
 from django.db.models.functions import MD5, Cast, Length
 
-from experiments.expressions import Among, Words
+from experiments.expressions import Among, Words, words_of
 from experiments.fields import Field, parse_field
 from experiments.models import TEXT_HEAD_LENGTH, Metric, Param, Tag
 from experiments.names import names_in
@@ -223,13 +222,6 @@ def add_spreads(groups: Sequence[Group], columns: Iterable[Field]) -> None:
         for name, column in named.items():
             for number, spread in spreads(pairs[name]):
                 groups[number].spreads[column] = spread
-
-
-def words_of(ids: Iterable[uuid.UUID]) -> list[str]:
-    """The ids of runs as the database writes them."""
-    return (
-        list(map(str, ids)) if connection.features.has_native_uuid_field else [pk.hex for pk in ids]
-    )
 
 
 def spreads(pairs: Iterable[tuple[int, float]]) -> Iterator[tuple[int, Spread]]:

@@ -26,6 +26,8 @@ from experiments.fields import Ordering, parse_ordering
 from experiments.filters import ApiRunFilter, RunFilter
 from experiments.models import Environment, Experiment, Run
 from experiments.paging import Segment
+from experiments.querysets import RunQuerySet
+from experiments.selecting import selection
 from experiments.values import InvalidValue, field_name
 from exptrack.databases import time_limit
 
@@ -45,6 +47,12 @@ def listed(
             "The ordering cannot be used.", {"ordering": [str(error)]}
         ) from error
     return rows, ordering, filterset
+
+
+def found_first(request: Request, rows: RunQuerySet) -> RunQuerySet:
+    """The rows, by their ids where the request narrows them to few."""
+    is_narrowed = not RunFilter.base_filters.keys().isdisjoint(request.query_params)
+    return selection(rows).rows if is_narrowed else rows
 
 
 def columns_of(request: Request) -> list | None:
@@ -90,6 +98,8 @@ class RunList(ApiView):
     def get(self, request: Request) -> Response:
         rows = Run.objects.visible_to(request.user).alive().for_table()
         rows, ordering, filters = listed(request, rows, ApiRunFilter, *PAGING)
+        if ordering.field.kind != "attribute":
+            rows = found_first(request, rows)
         experiment = filters.chosen_experiment()
         columns = columns_of(request)
         experiment_id = experiment and experiment.pk
@@ -203,9 +213,8 @@ class RunCsv(AnyAcceptView):
         rows = Run.objects.visible_to(request.user).alive().for_table()
         rows, ordering, filters = listed(request, rows, ApiRunFilter)
         experiment = filters.chosen_experiment()
-        lines = tables.csv_of_runs(
-            rows, ordering, experiment and experiment.pk, columns_of(request)
-        )
+        rows, columns = found_first(request, rows), columns_of(request)
+        lines = tables.csv_of_runs(rows, ordering, experiment and experiment.pk, columns)
         return csv_response(lines, "runs.csv")
 
 
@@ -219,5 +228,6 @@ class ExperimentCsv(AnyAcceptView):
         experiment = access.readable_experiment(request.user, path_id(pk))
         rows = Run.objects.visible_to(request.user).alive().for_table()
         rows, ordering, _ = listed(request, rows.filter(experiment=experiment), RunFilter)
+        rows = found_first(request, rows)
         lines = tables.csv_of_runs(rows, ordering, experiment.pk, columns_of(request))
         return csv_response(lines, "runs.csv")

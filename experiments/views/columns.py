@@ -40,8 +40,8 @@ def experiment_columns(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     experiment = access.readable_experiment(request.user, pk)
     asked = Asked.by(request)
     # Read from a copy: what only groups can be ordered by must not get lost on the way.
-    rows, _, ordering, columns = asked_runs(Asked.by(request), experiment)
-    columns = named_first(columns or usual_columns(rows, ordering))[1:]
+    selected, _, ordering, columns = asked_runs(Asked.by(request), experiment)
+    columns = named_first(columns or usual_columns(selected.rows, ordering))[1:]
     for name, by in (("up", -1), ("down", 1)):
         columns = moved(columns, asked.query.get(name, ""), by)
     text = asked.query.get("find", "")

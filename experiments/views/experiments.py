@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.snippets import LOG_A_RUN
 from experiments import access, outcomes, querysets, tables
+from experiments.expressions import words_of
 from experiments.fields import Field, Ordering, parse_ordering
 from experiments.filters import AGES, ExperimentFilter, RunTableFilter
 from experiments.grouping import Group, csv_of_groups
@@ -20,6 +21,7 @@ from experiments.listing import PAGE_SIZES, Asked
 from experiments.models import Experiment, Run
 from experiments.paging import CURSOR_PARAMETER, bounded_count
 from experiments.querysets import EXPERIMENT_KEYS, STATUSES
+from experiments.selecting import Selection, by_ids, everything, selection
 from experiments.templatetags.runs import looked_at
 from experiments.values import InvalidValue
 from experiments.views import groups
@@ -129,8 +131,8 @@ def table_context(asked: Asked, experiment: Experiment) -> dict:
         context = group_charts_context(asked, experiment, grouping)
         fields = context["grouped"].fields
     elif is_curves:
-        rows, filters, ordering, _ = asked_runs(asked, experiment, group)
-        context = run_charts_context(asked, experiment, rows, filters, ordering)
+        found, filters, ordering, _ = asked_runs(asked, experiment, group)
+        context = run_charts_context(asked, experiment, found, filters, ordering)
     elif grouping is not None and group is None:
         context = groups.groups_context(asked, experiment, grouping)
         fields = context["grouped"].fields
@@ -143,14 +145,14 @@ def table_context(asked: Asked, experiment: Experiment) -> dict:
 
 def runs_context(asked: Asked, experiment: Experiment, group: Group | None) -> dict:
     """The page of runs that an address asks for, those of one group or all, in columns."""
-    rows, filters, ordering, columns = asked_runs(asked, experiment, group)
+    found, filters, ordering, columns = asked_runs(asked, experiment, group)
     limit = asked.limit()
     page = asked.page(
-        lambda now: rows.segments(ordering, experiment.pk, now),
+        lambda now: found.rows.segments(ordering, experiment.pk, now),
         descending=ordering.descending,
         limit=limit,
     )
-    columns = named_first(columns or usual_columns(rows, ordering))
+    columns = named_first(columns or usual_columns(found.rows, ordering))
     table = tables.chosen(page.rows, columns, without=UNREAD)
     return {
         "filters": filters,
@@ -158,7 +160,7 @@ def runs_context(asked: Asked, experiment: Experiment, group: Group | None) -> d
         "limit": limit,
         "page_sizes": PAGE_SIZES,
         "page": page,
-        "total": bounded_count(rows),
+        "total": found.total,
         "table": table,
         "columns": looked_at(table),
         "csv_url": csv_url(asked, experiment, columns),
@@ -183,15 +185,16 @@ def quick_filters(asked: Asked, username: str) -> list[tuple[str, bool, str]]:
 
 def asked_runs(
     asked: Asked, experiment: Experiment, group: Group | None = None
-) -> tuple[querysets.RunQuerySet, dict, Ordering, list[Field] | None]:
+) -> tuple[Selection, dict, Ordering, list[Field] | None]:
     """The runs that an address asks for, those of one group or all, the filters in force, the
     order, and the columns if it names any."""
     asked.join("columns")
     rows, filters = asked.filtered(RunTableFilter, Run.objects.inside(experiment).for_table())
     if group is not None:
-        rows = rows.filter(pk__in=group.run_ids)
+        rows = by_ids(rows, words_of(group.run_ids))
+    found = selection(rows) if filters or group else everything(rows)
     ordering = asked.read("ordering", parse_ordering, NEWEST_FIRST)
-    return rows, filters, ordering, asked.read("columns", tables.parse_columns, None)
+    return found, filters, ordering, asked.read("columns", tables.parse_columns, None)
 
 
 def usual_columns(rows: querysets.RunQuerySet, ordering: Ordering) -> list[Field]:
@@ -238,10 +241,10 @@ def experiment_runs_csv(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 
 def csv_lines(asked: Asked, experiment: Experiment) -> Iterator[str]:
     """The lines of the CSV that an address asks for, of groups or of runs."""
-    grouping, group = groups.asked_grouping(asked), groups.asked_group(asked, experiment)
-    if grouping is not None and group is None:
-        with time_limit():
-            found, metrics, _ = groups.asked_groups(asked, experiment, grouping)
-        return csv_of_groups(found, metrics)
-    rows, _, ordering, columns = asked_runs(asked, experiment, group)
-    return tables.csv_of_runs(rows, ordering, experiment.pk, columns)
+    with time_limit():
+        grouping, group = groups.asked_grouping(asked), groups.asked_group(asked, experiment)
+        if grouping is not None and group is None:
+            grouped, metrics, _ = groups.asked_groups(asked, experiment, grouping)
+            return csv_of_groups(grouped, metrics)
+        found, _, ordering, columns = asked_runs(asked, experiment, group)
+    return tables.csv_of_runs(found.rows, ordering, experiment.pk, columns)

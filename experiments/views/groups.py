@@ -22,6 +22,7 @@ from experiments.listing import PAGE_SIZES, Asked
 from experiments.models import Experiment, Run
 from experiments.names import names_in
 from experiments.paging import CURSOR_PARAMETER
+from experiments.selecting import selection
 from experiments.templatetags.groups import mean_places
 from experiments.values import InvalidValue
 
@@ -57,6 +58,7 @@ def asked_groups(
     """The groups of an address in its order, the metrics shown of them, the filters in force."""
     asked.join("columns")
     rows, filters = asked.filtered(RunTableFilter, Run.objects.inside(experiment).for_table())
+    rows = selection(rows).rows if filters else rows
     columns = asked.read("columns", tables.parse_columns, None)
     if columns is None:
         columns = tables.default_columns(rows.newest(tables.RUNS_LOOKED_AT))

@@ -8,8 +8,7 @@ from experiments import charts
 from experiments.fields import Ordering
 from experiments.listing import Asked
 from experiments.models import Experiment
-from experiments.paging import bounded_count
-from experiments.querysets import RunQuerySet
+from experiments.selecting import Selection
 from experiments.values import InvalidValue
 from experiments.views.charts import X_NAMES, Board, chart_settings, query_of
 from experiments.views.lists import name_part, numbered_pager, page_number
@@ -21,13 +20,13 @@ METRICS_PER_PAGE = 24
 
 
 def run_charts_context(
-    asked: Asked, experiment: Experiment, rows: RunQuerySet, filters: dict, ordering: Ordering
+    asked: Asked, experiment: Experiment, found: Selection, filters: dict, ordering: Ordering
 ) -> dict:
     """A page of the selection's runs, in the table's order, and a page of their metrics with one
     chart each."""
     drawn = asked.read("drawn", runs_drawn, USUALLY_DRAWN)
     page = asked.page(
-        lambda now: rows.segments(ordering, experiment.pk, now),
+        lambda now: found.rows.segments(ordering, experiment.pk, now),
         descending=ordering.descending,
         limit=drawn,
     )
@@ -41,7 +40,7 @@ def run_charts_context(
         "filters": filters,
         "ordering": str(ordering),
         "page": page,
-        "total": bounded_count(rows),
+        "total": found.total,
         "board": Board(page.rows, metrics[:METRICS_PER_PAGE], settings, series_url),
         "metric": part,
         "metric_pager": numbered_pager(asked, metrics, METRICS_PER_PAGE, start=start),
