@@ -85,15 +85,20 @@ def time_limit() -> Iterator[None]:
 
 @contextmanager
 def sqlite_deadline() -> Iterator[None]:
-    """Interrupt what runs on this connection once its time is up."""
+    """Interrupt what runs on this connection once its time is up. Inside another deadline, which
+    ends sooner, there is nothing to do, and nothing to undo."""
     connection.ensure_connection()
+    if getattr(connection, "has_deadline", False):
+        yield
+        return
     deadline = time.monotonic() + settings.QUERY_SECONDS
-    raw = connection.connection
+    raw, connection.has_deadline = connection.connection, True
     raw.set_progress_handler(lambda: time.monotonic() > deadline, STEPS_BETWEEN_LOOKS)
     try:
         yield
     finally:
         raw.set_progress_handler(None, 0)
+        connection.has_deadline = False
 
 
 def limited(items: Iterator[Item]) -> Iterator[Item]:

@@ -9,13 +9,14 @@ from collections.abc import Callable
 import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import resolve_url
+from django.shortcuts import render, resolve_url
 from django.utils.cache import add_never_cache_headers
 from django.utils.http import urlencode
 from django.views.defaults import page_not_found
 
 from experiments.api.errors import error_response
 from experiments.refusals import Gone
+from exptrack.databases import TookTooLong
 
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
 
@@ -70,8 +71,9 @@ class ApiEdgeMiddleware:
         return response
 
 
-class PurgedMeanwhileMiddleware:
-    """What was purged while a request was on its way is not there any more, and no fault."""
+class PagesWithoutAnAnswerMiddleware:
+    """What was purged while a request was on its way is not there any more, and no fault. What
+    took too long is said in a sentence."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -80,7 +82,11 @@ class PurgedMeanwhileMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        return page_not_found(request, error) if isinstance(error, Gone) else None
+        if isinstance(error, Gone):
+            return page_not_found(request, error)
+        if isinstance(error, TookTooLong):
+            return render(request, "took_too_long.html", {"stopped": error}, status=503)
+        return None
 
 
 class SignedOutFragmentMiddleware:

@@ -177,7 +177,7 @@ MIDDLEWARE = [
     "exptrack.middleware.SignedOutFragmentMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "exptrack.middleware.PrivateResponseMiddleware",
-    "exptrack.middleware.PurgedMeanwhileMiddleware",
+    "exptrack.middleware.PagesWithoutAnAnswerMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",

@@ -21,6 +21,7 @@ from experiments.api.base import (
 from experiments.api.errors import ValidationFailed
 from experiments.filters import ExperimentFilter
 from experiments.models import Experiment
+from exptrack.databases import time_limit
 
 ORDERINGS = ("name", "created_at", "last_run_at")
 
@@ -55,6 +56,7 @@ class ExperimentList(ApiView):
 
     reads_query = True
 
+    @time_limit()
     def get(self, request: Request) -> Response:
         rows: QuerySet = Experiment.objects.visible_to(request.user).alive().for_list()
         rows, _ = filtered(ExperimentFilter, request, rows, ["ordering", *PAGING])
@@ -150,6 +152,7 @@ class ExperimentSummary(ApiView):
 
     reads_query = True
 
+    @time_limit()
     def get(self, request: Request, pk: str) -> Response:
         experiment = access.readable_experiment(request.user, path_id(pk))
         query = checked_input(serializers.SummaryQuery, request.query_params)

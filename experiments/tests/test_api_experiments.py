@@ -424,4 +424,4 @@ def test_statements_do_not_grow_with_experiments(script, alice, django_assert_nu
     make(57, "b")
     with django_assert_num_queries(len(few)):
         assert len(names(script.get(LIST, {"limit": 1000}))) == 60
-    assert len(few) <= 6
+    assert len(few) <= 9

@@ -14,6 +14,7 @@ from experiments.listing import Asked
 from experiments.tables import COMPARED, parse_columns
 from experiments.values import InvalidValue
 from experiments.views.experiments import asked_runs, named_first, usual_columns
+from exptrack.databases import time_limit
 from exptrack.pages import render_page
 
 ATTRIBUTES = ("status", "started", "ended", "duration", "owner", "created", "id")
@@ -34,6 +35,7 @@ class Found:
 
 
 @require_safe
+@time_limit()
 def experiment_columns(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     """The columns of the table as its address has them, to be chosen and put in order; `find`
     looks for others, `up` and `down` move one."""

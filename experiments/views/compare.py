@@ -27,6 +27,7 @@ from experiments.views.charts import (
 )
 from experiments.views.lists import list_page, name_part, numbered_pager, page_number
 from experiments.views.plots import parallel_context, scatter_context
+from exptrack.databases import time_limit
 from exptrack.pages import render_page, wants_fragment
 
 # With their icons.
@@ -195,6 +196,7 @@ def compare_points(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+@time_limit()
 def compare_runs(request: HttpRequest) -> HttpResponse:
     """Runs that could be compared too, found by name or id: the newest that one may see."""
     asked = Asked.by(request)

@@ -44,6 +44,7 @@ UNREAD = {
 
 
 @require_safe
+@time_limit()
 def experiment_list(request: HttpRequest) -> HttpResponse:
     """All experiments one may see."""
     asked = Asked.by(request)

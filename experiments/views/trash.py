@@ -23,6 +23,7 @@ from experiments.refusals import Refused
 from experiments.values import InvalidValue, uuid_in
 from experiments.views.forms import ExperimentNameForm, tell
 from experiments.views.lists import list_page
+from exptrack.databases import time_limit
 from exptrack.pages import go_to, render_page
 
 ROWS_PER_PAGE, NAMES_SHOWN = 50, 20
@@ -30,6 +31,7 @@ KINDS = ("experiments", "runs")
 
 
 @require_safe
+@time_limit()
 def trash(request: HttpRequest) -> HttpResponse:
     """What one may bring back, last trashed first. Runs that are there with their experiment
     come back with it and are not listed by themselves."""
