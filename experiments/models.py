@@ -204,7 +204,10 @@ class Run(models.Model):
         # that PostgreSQL can update the row in place (HOT).
         indexes = [
             models.Index(fields=["experiment", "started_at", "id"], name="run_experiment_started"),
-            models.Index(fields=["experiment", "status"], name="run_experiment_status"),
+            # Counts by status are read from it alone.
+            models.Index(
+                fields=["experiment", "status"], condition=Q(trashed_at=None), name="run_living"
+            ),
             models.Index(fields=["experiment", "name", "id"], name="run_experiment_name"),
             models.Index(fields=["owner", "started_at", "id"], name="run_owner_started"),
             models.Index(fields=["started_at", "id"], name="run_started"),
