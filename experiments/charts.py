@@ -172,14 +172,15 @@ def pairs_of(
     metrics = {(metric.run_id, metric.name): metric for metric in found}
     pairs = [metrics[run, name] for run in runs for name in names if (run, name) in metrics]
     if axis.other_metric is None:
-        for metric, points in reading.loaded(pairs, needed_steps(axis)):
-            yield metric, points, None
+        read = reading.loaded(pairs, needed_steps(axis), with_times=axis.x != "step")
+        yield from ((metric, points, None) for metric, points in read)
         return
     found_x = (metrics.get((run, axis.other_metric)) for run in runs)
     for group in reading.together(metric for metric in found_x if metric is not None):
-        others = {metric.run_id: points for metric, points in reading.loaded(group)}
+        read = reading.loaded(group, with_times=False)
+        others = {metric.run_id: points for metric, points in read}
         joined = [metric for metric in pairs if metric.run_id in others]
-        for metric, points in reading.loaded(joined, needed_steps(axis)):
+        for metric, points in reading.loaded(joined, with_times=False):
             yield metric, points, others[metric.run_id]
 
 

@@ -7,18 +7,22 @@ missing or comes twice.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from operator import or_
+from typing import NamedTuple
 
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from experiments import series
 from experiments.models import Chunk, Metric
 from experiments.refusals import Gone
 from experiments.series import Points
+from exptrack.databases import rows_in_binary
 
 CHUNKS_AT_ONCE = 8
+COLUMNS = ("metric_id", "position", "count", "format", "data")
 # Series are loaded together up to this many points: about 50 MB decoded.
 POINTS_AT_ONCE = 2_000_000
 METRICS_AT_ONCE = 200
@@ -52,20 +56,36 @@ def blocks(metric: Metric, start: int = 0, stop: int | None = None) -> Iterator[
         yield open_points.slice(max(start - sealed, 0), stop - sealed)
 
 
-def chunks_from(metric: Metric, position: int, stop: int) -> list[Chunk]:
+class Sealed(NamedTuple):
+    """A chunk as it is read: the columns of `models.Chunk` that points come from."""
+
+    metric_id: uuid.UUID
+    position: int
+    count: int
+    format: int
+    data: bytes | memoryview
+
+
+def read_chunks(chunks: QuerySet, most: int | None = None) -> list[Sealed]:
+    """Chunks in the order of their positions, the first `most` of them. One statement."""
+    rows = chunks.order_by("position").values_list(*COLUMNS)[:most]
+    return [Sealed(*row) for row in rows_in_binary(rows)]
+
+
+def chunks_from(metric: Metric, position: int, stop: int) -> list[Sealed]:
     """The next few chunks that hold points from `position` on, none beyond `stop`.
 
     The one that holds `position` is the last to begin at or before it; both bounds walk the
     index (metric, position)."""
     begun = metric.chunks.filter(position__lte=position).order_by("-position").values("position")
     found = metric.chunks.filter(position__gte=begun[:1], position__lt=stop)
-    chunks = list(found.order_by("position")[:CHUNKS_AT_ONCE])
+    chunks = read_chunks(found, CHUNKS_AT_ONCE)
     if not chunks or chunks[0].position + chunks[0].count <= position:
         raise missing(metric, f"no points from position {position} on")
     return chunks
 
 
-def held_between(chunk: Chunk, start: int, stop: int) -> Points:
+def held_between(chunk: Sealed, start: int, stop: int) -> Points:
     """The points of a chunk at positions from `start` up to `stop`."""
     points = series.decode(chunk.format, chunk.data)
     first, last = max(start - chunk.position, 0), min(stop - chunk.position, len(points))
@@ -73,29 +93,45 @@ def held_between(chunk: Chunk, start: int, stop: int) -> Points:
 
 
 def loaded(
-    metrics: Sequence[Metric], steps: tuple[int | None, int | None] = (None, None)
+    metrics: Sequence[Metric],
+    steps: tuple[int | None, int | None] = (None, None),
+    *,
+    with_times: bool = True,
 ) -> Iterator[tuple[Metric, Points]]:
-    """Each metric, loaded with its tail, with all its points in order of arrival. With `steps`
-    (least, greatest) blocks wholly outside that range may be left out. Many short series come
-    in one statement, long ones one by one."""
+    """Each metric, loaded with its tail, with all its points in order of arrival; without times
+    where they are not wanted and of no account (see `series.decode_all`). With `steps` (least,
+    greatest) blocks wholly outside that range may be left out. Many short series come in one
+    statement, long ones one by one."""
     for group in together(metrics):
-        chunks: dict[object, list[Chunk]] = {metric.pk: [] for metric in group}
-        for chunk in Chunk.objects.filter(in_steps(*steps), metric__in=group).order_by("position"):
+        chunks: dict[object, list[Sealed]] = {metric.pk: [] for metric in group}
+        for chunk in read_chunks(Chunk.objects.filter(in_steps(*steps), metric__in=group)):
             chunks[chunk.metric_id].append(chunk)
         for metric in group:
-            sealed = metric.tail.position
-            parts = [held_between(chunk, 0, sealed) for chunk in chunks[metric.pk]
-                     if chunk.position < sealed]  # fmt: skip
-            if steps == (None, None) and sum(map(len, parts)) != sealed:
-                raise missing(metric, f"not all of its {sealed} points")
-            yield metric, Points.concat([*parts, series.unpack(metric.tail.data)])
+            end = metric.tail.position
+            kept = [chunk for chunk in chunks.pop(metric.pk) if chunk.position < end]
+            points = sealed_points(kept, end, with_times)
+            if steps == (None, None) and len(points) != end:
+                raise missing(metric, f"not all of its {end} points")
+            tail = series.unpack(metric.tail.data)
+            if not series.follows(points, tail):
+                points = sealed_points(kept, end, with_times=True)
+            yield metric, Points.concat([part for part in (points, tail) if len(part)])
+
+
+def sealed_points(chunks: Sequence[Sealed], end: int, with_times: bool) -> Points:
+    """The points of a series' chunks at positions up to `end`."""
+    if not chunks:
+        return Points.empty()
+    points = series.decode_all([(c.format, c.data) for c in chunks], with_times=with_times)
+    beyond = max(chunks[-1].position + chunks[-1].count - end, 0)
+    return points.slice(0, len(points) - beyond) if beyond else points
 
 
 def newest(positions: Mapping[Metric, int]) -> Iterator[tuple[Metric, Points]]:
     """Each metric, loaded with its tail, with its points from a position on. Most are in the
     tail; the chunks that hold the others come together, some hundred metrics a statement."""
     sealed = [metric for metric, position in positions.items() if position < metric.tail.position]
-    chunks: dict[object, list[Chunk]] = {metric.pk: [] for metric in sealed}
+    chunks: dict[object, list[Sealed]] = {metric.pk: [] for metric in sealed}
     for start in range(0, len(sealed), METRICS_AT_ONCE):
         conditions = [
             Q(
@@ -106,7 +142,7 @@ def newest(positions: Mapping[Metric, int]) -> Iterator[tuple[Metric, Points]]:
             )
             for metric in sealed[start : start + METRICS_AT_ONCE]
         ]
-        for chunk in Chunk.objects.filter(reduce(or_, conditions)).order_by("position"):
+        for chunk in read_chunks(Chunk.objects.filter(reduce(or_, conditions))):
             chunks[chunk.metric_id].append(chunk)
     for metric, position in positions.items():
         tail, end = series.unpack(metric.tail.data), metric.tail.position

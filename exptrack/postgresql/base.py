@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 from itertools import count
 
 from django.db.backends.postgresql import base
@@ -13,7 +13,8 @@ from psycopg import Connection, RawCursor
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 
 
-@cache
+# A list of ids makes a text of its own for each length.
+@lru_cache(maxsize=512)
 def numbered(sql: str) -> bytes:
     """Django's %s as the server's $1, $2, … A text without other percent signs."""
     numbers = count(1)
