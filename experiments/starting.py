@@ -23,7 +23,7 @@ from experiments.values import ParamValue, title, uuid_in
 from exptrack.databases import goes_as_one, prepared_cursor, write_together
 
 READ = ("id", "name", "visibility", "owner_id")
-FIND = f"""SELECT {", ".join(READ)} FROM experiments_experiment
+FIND = """SELECT id, name, visibility, owner_id FROM experiments_experiment
     WHERE trashed_at IS NULL AND (owner_id = %s OR visibility = 'internal') AND """
 MOVE_LAST_RUN = """UPDATE experiments_experiment SET last_run_at = %s WHERE id IN (
     SELECT id FROM experiments_experiment

@@ -281,6 +281,17 @@ def test_a_step_logged_twice_shows_its_greatest_time_and_value(script, start):
     assert (found["x"], found["y"], found["count"]) == ([1, 2], [2.0, 7.0], 2)
 
 
+@pytest.mark.parametrize(("step", "value"), [(200, 9.0), (50, 8.0), (99, 7.0)])
+def test_a_long_series_is_in_order_whatever_its_open_end_holds(script, start, alice, step, value):
+    run = start(loss=counted(100))
+    later = np.array([NOW + 10**6])
+    late = Columns(values=np.array([value]), steps=np.array([step]), times=later)
+    recording.append(user=alice, run_id=run.pk, metrics={"loss": late})
+    (found,) = ask(script, run)
+    assert found["x"] == sorted({*range(100), step})
+    assert found["y"][found["x"].index(step)] == value
+
+
 def test_series_of_several_runs_come_in_the_order_asked_and_absent_ones_are_left_out(script, start):
     one, two = start("one", loss=[1], acc=[2]), start("two", acc=[3])
     found = ask(script, two, one, metric=["loss", "acc"])

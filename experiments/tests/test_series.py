@@ -22,6 +22,7 @@ from experiments.series import (
     align,
     canonical,
     decode,
+    decode_all,
     downsample,
     encode,
     extend,
@@ -447,6 +448,19 @@ def test_a_curve_of_any_bits_is_canonical_once_and_for_all(points):
     curved = canonical(points)
     assert readable(canonical(curved)) == readable(curved)
     assert curved.steps.tolist() == sorted(set(points.steps.tolist()))
+
+
+@quick
+@given(st.lists(points_of_any_bits().filter(len), max_size=4))
+def test_a_curve_over_steps_needs_no_times_but_where_a_step_comes_twice(blocks):
+    chunks = [encode(block) for block in blocks]
+    whole, read = Points.concat(blocks), decode_all(chunks, with_times=False)
+    assert read.steps.tolist() == whole.steps.tolist()
+    assert len(read.times) in (0, len(whole))
+    steps = [(one.steps.tolist(), repr(one.values.tolist()))
+             for one in (canonical(read), canonical(whole))]  # fmt: skip
+    assert steps[0] == steps[1]
+    assert readable(decode_all(chunks)) == readable(whole)
 
 
 def bucketed_plainly(x, y, buckets):
