@@ -1,6 +1,6 @@
 """What queries in the filter language cost among many runs of one experiment, each with 20 params
-and 10 metrics: time, processor time and the indexes walked, of a first page in three orders and of
-the count beside it.
+and 10 metrics, as a page of the table asks them: time, processor time and the indexes walked, of
+finding and counting the runs, and of their first page in several orders.
 
 `python bench/queries.py > bench/plans/queries-postgresql.txt` keeps what it says.
 """
@@ -36,7 +36,7 @@ QUERIES = (
     "duration > 2h and started > -7d",
     "otter and params.lr = 0.1",
 )
-ORDERINGS = ("-started", "metrics.val/loss", "-metrics.val/loss")
+ORDERINGS = ("-started", "metrics.val/loss", "-metrics.val/loss", "params.lr", "-duration")
 PAGE = 101
 REPEATS = 7
 INDEX = re.compile(r"(?:using|INDEX) (\w+)|Seq Scan on (\w+)|SCAN (\w+)(?! USING)")
@@ -54,8 +54,8 @@ def main() -> None:
         processor = processor_seconds(server.database)
         for query in options.queries:
             print(f"\n{query}", flush=True)
-            for name, rows in statements(experiment, query):
-                report(name, rows, processor, options.full)
+            for name, act, rows in statements(experiment, query):
+                report(name, act, rows, processor, options.full)
 
 
 def fill(user: object, runs: int) -> Experiment:
@@ -88,30 +88,37 @@ def processor_seconds(database: str) -> Callable[[], float]:
     return lambda: sum(backend.cpu_times()[:2])
 
 
-def statements(experiment: Experiment, query: str) -> Iterator[tuple[str, QuerySet]]:
-    """The first page in each order, and the count beside it."""
+def statements(experiment: Experiment, query: str) -> Iterator[tuple[str, Callable, QuerySet]]:
+    """What a page does: find the runs, and list the first of them in some order. Each with what
+    does it, telling how many there are, and the statement that it is."""
     from django.utils import timezone
 
     from experiments import paging, search
     from experiments.fields import parse_ordering
     from experiments.matching import matching
     from experiments.models import Run
+    from experiments.selecting import selection
 
     now = timezone.now()
     rows = matching(Run.objects.inside(experiment).for_table(), search.parse(query), now)
+    counted = rows.order_by().values("pk")[: paging.COUNT_LIMIT + 1]
+    yield "found and counted", lambda: selection(rows).total[0], counted
+    found = selection(rows).rows
     for text in ORDERINGS:
         ordering = parse_ordering(text)
-        segment = rows.segments(ordering, experiment.pk, now)[0]
-        yield text, paging.ordered(segment, ordering.descending, None)[:PAGE]
-    yield "count", rows.order_by().values("pk")[: paging.COUNT_LIMIT + 1]
+        segment = found.segments(ordering, experiment.pk, now)[0]
+        page = paging.ordered(segment, ordering.descending, None)[:PAGE]
+        yield text, lambda page=page: len(page.all()), page
 
 
-def report(name: str, rows: QuerySet, processor: Callable[[], float], full: bool) -> None:
+def report(
+    name: str, act: Callable[[], int], rows: QuerySet, processor: Callable[[], float], full: bool
+) -> None:
     """One line: rows, median time, processor time a statement, indexes in the order of the plan."""
     times, before = [], processor()
     for _ in range(REPEATS):
         began = time.perf_counter()
-        found = len(rows.all())
+        found = act()
         times.append((time.perf_counter() - began) * 1000)
     spent = (processor() - before) / REPEATS * 1000
     plan = rows.explain()

@@ -65,12 +65,14 @@ def metric_over_runs(experiment: Experiment, name: str) -> dict:
     """How many living runs have a metric, mean and sample deviation, least and greatest of its
     last finite values, and the runs with those two (as `best_by_min`, `best_by_max`, each with
     `page_value`)."""
-    having = Metric.objects.filter(experiment=experiment, name=name, run__trashed_at=None)
-    rows = having.filter(last__isnull=False).order_by()
-    found = rows.aggregate(runs=Count("*"), min=Min("last"), max=Max("last"))
-    mean, std = mean_and_deviation(rows, found["runs"], found["min"], found["max"])
+    having = series_of_living_runs(experiment, name).order_by()
+    found = having.aggregate(
+        runs=Count("*"), finite=Count("last"), min=Min("last"), max=Max("last")
+    )
+    rows = having.filter(last__isnull=False)
+    mean, std = mean_and_deviation(rows, found["finite"], found["min"], found["max"])
     return {
-        "runs": having.count(),
+        "runs": found["runs"],
         "mean": mean,
         "std": std,
         "min": found["min"],
@@ -78,6 +80,14 @@ def metric_over_runs(experiment: Experiment, name: str) -> dict:
         "best_by_min": run_of_first(rows.order_by("last", "run")),
         "best_by_max": run_of_first(rows.order_by("-last", "run")),
     }
+
+
+def series_of_living_runs(experiment: Experiment, name: str) -> QuerySet:
+    """The metrics of this name. Where no run of the experiment is in the trash, as is usual, they
+    are read from `metric_last` alone; joined with their runs they cost ten times as long."""
+    found = Metric.objects.filter(experiment=experiment, name=name)
+    in_trash = Run.objects.filter(experiment=experiment, trashed_at__isnull=False)
+    return found.filter(run__trashed_at=None) if in_trash.exists() else found
 
 
 def run_of_first(metrics: QuerySet) -> Run | None:
