@@ -9,6 +9,7 @@ from datetime import datetime
 from django.core.cache import cache
 from django.db import connection
 from django.db.models import BigIntegerField, Count, Func, QuerySet, Sum
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from experiments.models import Chunk, Metric, Run
@@ -89,9 +90,9 @@ def usage(*, anew: bool = False) -> Usage:
 def sizes_by_experiment() -> dict[uuid.UUID, Size]:
     """The sizes of all experiments that have runs."""
     runs = Run.objects.order_by().values_list("experiment").annotate(Count("pk"))
-    metrics = Metric.objects.order_by().values_list("experiment")
+    metrics = Metric.objects.order_by().values_list(table_by_table("experiment"))
     summed = {pk: rest for pk, *rest in metrics.annotate(Count("pk"), Sum("count"))}
-    chunks = Chunk.objects.order_by().values_list("metric__experiment")
+    chunks = Chunk.objects.order_by().values_list(table_by_table("metric__experiment"))
     chunks = chunks.annotate(points=Sum("count"), bytes=Sum(OctetLength("data")))
     sealed = {pk: rest for pk, *rest in chunks}
     sizes = {}
@@ -100,6 +101,12 @@ def sizes_by_experiment() -> dict[uuid.UUID, Size]:
         kept = kept_bytes(points, *sealed.get(pk, (0, 0)))
         sizes[pk] = Size(count, rows, points, kept)
     return sizes
+
+
+def table_by_table(experiment: str) -> Coalesce:
+    """The experiment to sum up by, as an expression: SQLite would read every row in the order of
+    an index that leads with it, five times as long as from the table's first to its last."""
+    return Coalesce(experiment, experiment)
 
 
 def database_bytes() -> int:
