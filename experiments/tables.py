@@ -36,7 +36,8 @@ SMALL_IS_GOOD = frozenset(
     "divergence kl regret latency time seconds duration cost penalty brier ece entropy xent bpb "
     "bpc bpd distance residual gap fpr fnr eer memory".split()
 )
-NEITHER_IS_GOOD = frozenset("epoch epochs step steps lr iteration iterations".split())
+NEITHER_IS_GOOD = frozenset("epoch epochs step steps lr iteration iterations grad norm".split())
+TUNED_FIRST = frozenset("lr learning model arch architecture optimizer optim batch method".split())
 HELD_OUT = frozenset("val valid validation test eval evaluation dev".split())
 MEASURES = frozenset(
     "accuracy acc loss f1 auc auroc auprc precision recall error mse rmse mae r2 score reward "
@@ -176,14 +177,15 @@ def default_columns(runs: Sequence[Run]) -> list[Field]:
 
 def differing(params: Iterable[tuple[str, str, str]], runs: int) -> list[str]:
     """Of (name, kind, text) of the params of so many runs the names whose values differ, or
-    that only some have; those that most have first."""
+    that only some have; those that most have first, and of these what is tuned before all else."""
     values: dict[str, set] = {}
     counts: Counter[str] = Counter()
     for name, *value in params:
         values.setdefault(name, set()).add(tuple(value))
         counts[name] += 1
     differ = {name for name in values if len(values[name]) > 1 or counts[name] < runs}
-    return [name for name in most_common(counts) if name in differ]
+    names = [name for name in most_common(counts) if name in differ]
+    return sorted(names, key=lambda name: (-counts[name], TUNED_FIRST.isdisjoint(words_of(name))))
 
 
 def most_telling(counts: Counter[str]) -> list[str]:

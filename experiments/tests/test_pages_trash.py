@@ -54,7 +54,10 @@ def test_runs_are_listed_unless_they_are_there_with_their_experiment(signed_in, 
     start(alice, "gone", trashed_by=alice)
     start(alice, "with it", "other")
     curating.trash_experiment(user=alice, experiment=Experiment.objects.get(name="other"))
-    [row] = table_of(page_of(signed_in(alice).get(f"{TRASH}?kind=runs")))
+    page = page_of(signed_in(alice).get(f"{TRASH}?kind=runs"))
+    [row] = table_of(page)
+    kinds = page.one("div", id="filter-fields").all("a", class_="segment")
+    assert [kind.words for kind in kinds] == ["Experiments 1", "Runs 1"]
     assert (row["Name"], row["Experiment"], row["Put there by"]) == ("gone", "digits", "alice")
 
 

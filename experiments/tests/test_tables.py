@@ -32,7 +32,7 @@ def test_whatever_else_is_taken_to_get_better_as_it_rises(name):
     assert not tables.least_is_best(name)
 
 
-@pytest.mark.parametrize("name", ["epoch", "train/lr", "global_step", "Iterations"])
+@pytest.mark.parametrize("name", ["epoch", "train/lr", "global_step", "Iterations", "grad/norm"])
 def test_what_only_counts_has_no_best(name):
     assert tables.says_nothing_of_quality(name)
 
@@ -50,9 +50,10 @@ def test_params_that_differ_or_that_some_lack_are_columns():
         *(("lr", "number", text) for text in ("0.1", "0.1", "0.01")),
         *(("seed", "number", "1") for _ in range(3)),
         *(("one", kind, "1") for kind in ("number", "text", "number")),
+        *(("activation", "text", text) for text in ("relu", "gelu", "relu")),
         ("extra", "number", "1"),
     ]
-    assert tables.differing(params, 3) == ["lr", "one", "extra"]
+    assert tables.differing(params, 3) == ["lr", "activation", "one", "extra"]
     assert tables.differing([], 0) == []
 
 
