@@ -57,6 +57,8 @@ WALKED = {
 }
 NO_PAGES = {
     "experiments/<uuid:pk>/runs.csv",
+    "experiments/<uuid:pk>/groups/series/",
+    "experiments/<uuid:pk>/groups/means.csv",
     "runs/<uuid:pk>/params.json",
     "runs/<uuid:pk>/params.yaml",
     "runs/<uuid:pk>/series/",
