@@ -7,7 +7,7 @@ import uuid
 
 import exptrack_client as exptrack
 import pytest
-from exptrack_client import ids
+from exptrack_client import names
 
 pytestmark = pytest.mark.only_on("sqlite")
 
@@ -17,54 +17,54 @@ LAUNCH = str(uuid.UUID(int=7))
 @pytest.fixture(autouse=True)
 def first_init(monkeypatch):
     """As in a process that has not called init() yet, launched by nobody."""
-    monkeypatch.setattr(ids, "count", itertools.count())
+    monkeypatch.setattr(names, "inits", itertools.count())
     launchers = ("TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT", "TORCHELASTIC_RUN_ID")
     for name in ("EXPTRACK_RUN_ID", "WORLD_SIZE", *launchers):
         monkeypatch.delenv(name, raising=False)
 
 
 def test_ids_sort_by_time_and_are_of_version_7():
-    made = [ids.uuid7() for _ in range(100)]
+    made = [names.uuid7() for _ in range(100)]
     assert {one.version for one in made} == {7}
     assert len(set(made)) == 100
     assert sorted(one.int >> 80 for one in made) == [one.int >> 80 for one in made]
 
 
 def test_without_a_launcher_every_run_has_its_own():
-    assert ids.shared_id() == (None, False)
+    assert names.shared_id() == (None, False)
 
 
 def test_a_run_id_of_the_environment_is_that_of_the_first_run_only(monkeypatch):
     monkeypatch.setenv("EXPTRACK_RUN_ID", LAUNCH)
-    assert ids.shared_id() == (LAUNCH, False)
-    assert ids.shared_id() == (None, False)
+    assert names.shared_id() == (LAUNCH, False)
+    assert names.shared_id() == (None, False)
 
 
 def test_any_text_names_a_run_the_same_everywhere(monkeypatch):
     monkeypatch.setenv("EXPTRACK_RUN_ID", "slurm 4711")
-    first, _ = ids.shared_id()
-    monkeypatch.setattr(ids, "count", itertools.count())
+    first, _ = names.shared_id()
+    monkeypatch.setattr(names, "inits", itertools.count())
     assert uuid.UUID(first)
-    assert ids.shared_id() == (first, False)
+    assert names.shared_id() == (first, False)
 
 
 def test_ranks_of_torchrun_find_each_other(monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", LAUNCH)
     monkeypatch.setenv("WORLD_SIZE", "2")
-    first, second = ids.shared_id(), ids.shared_id()
-    monkeypatch.setattr(ids, "count", itertools.count())
-    assert [ids.shared_id(), ids.shared_id()] == [first, second]
+    first, second = names.shared_id(), names.shared_id()
+    monkeypatch.setattr(names, "inits", itertools.count())
+    assert [names.shared_id(), names.shared_id()] == [first, second]
     assert first != second
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
-    monkeypatch.setattr(ids, "count", itertools.count())
-    assert ids.shared_id() == (first[0], True)
+    monkeypatch.setattr(names, "inits", itertools.count())
+    assert names.shared_id() == (first[0], True)
 
 
 @pytest.mark.parametrize("launch", ["none", "job17", ""])
 def test_a_rendezvous_id_that_people_use_again_is_no_run(monkeypatch, launch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", launch)
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert ids.shared_id() == (None, False)
+    assert names.shared_id() == (None, False)
 
 
 def test_ranks_log_into_one_run(tracker, start_script):
@@ -90,7 +90,7 @@ with exptrack.init("gpt", params={"lr": 0.1}) as run:
 def test_a_rank_that_comes_after_another_ended_the_run_still_logs(tracker, monkeypatch):
     monkeypatch.setenv("EXPTRACK_RUN_ID", LAUNCH)
     for rank in range(2):
-        monkeypatch.setattr(ids, "count", itertools.count())
+        monkeypatch.setattr(names, "inits", itertools.count())
         with exptrack.init("gpt") as run:
             run.log({f"rank{rank}": 1.0})
     assert set(tracker.summaries(LAUNCH)) == {"rank0", "rank1"}
@@ -100,7 +100,7 @@ def test_a_job_that_slurm_queued_again_goes_on_with_its_run(tracker, monkeypatch
     monkeypatch.setenv("EXPTRACK_RUN_ID", "job 4711")
     with exptrack.init("gpt") as run:
         run.log({"loss": 1.0}, step=41)
-    monkeypatch.setattr(ids, "count", itertools.count())
+    monkeypatch.setattr(names, "inits", itertools.count())
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     with exptrack.init("gpt") as again:
         assert tracker.run(run.id)["status"] == "running"

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.only_on("sqlite")
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch):
     monkeypatch.setattr("exptrack_client.transport.FIRST_WAIT", 0.05)
-    monkeypatch.setattr("exptrack_client.outbox.RECORD_EVERY", 0.1)
+    monkeypatch.setattr("exptrack_client.sender.SEND_EVERY", 0.1)
 
 
 def until(condition, seconds=10.0):
@@ -141,8 +141,6 @@ def test_what_a_finish_left_is_sent_by_the_next_run(tracker, spool, capfd):
 LOGGING = """
 import os, sys, time
 import exptrack_client as exptrack
-from exptrack_client import outbox
-outbox.RECORD_EVERY = 0.05
 run = exptrack.init("digits", mode=sys.argv[1])
 print(run.id, flush=True)
 for step in range(100_000):
@@ -339,13 +337,20 @@ def full_disk(monkeypatch):
 
 def test_with_a_full_disk_everything_is_still_delivered_in_order(tracker, full_disk, capfd):
     with exptrack.init("digits") as run:
-        for step in range(300):
+        for step in range(200):
+            full_disk.is_full = step >= 100
             run.log({"loss": step}, step=step)
             time.sleep(0.005)
-            full_disk.is_full = 100 <= step < 200
+        until(lambda: run._recording.outbox.fault)
+        full_disk.is_full = False
+        while run._recording.outbox.fault:
+            step += 1
+            assert step < 5_000
+            run.log({"loss": step}, step=step)
+            time.sleep(0.005)
         assert run.finish() == 0
 
-    assert tracker.points(run.id, "loss") == steps(300)
+    assert tracker.points(run.id, "loss") == steps(step + 1)
     said = capfd.readouterr().err
     assert said.count("nothing can be written to the spool: No space left on device") == 1
     assert said.count("the spool can be written again") == 1

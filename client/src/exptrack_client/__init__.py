@@ -20,7 +20,7 @@ from exptrack_client.notices import Notices
 from exptrack_client.reading import Points, ReadError, Runs, StoredRun, get_run, runs
 from exptrack_client.run import Run, StopRequested
 from exptrack_client.start import init
-from exptrack_client.version import VERSION as __version__
+from exptrack_client.transport import VERSION as __version__
 
 __all__ = [
     "Points",

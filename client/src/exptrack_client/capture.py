@@ -19,7 +19,7 @@ from glob import glob
 
 from exptrack_client.masking import masked_command, masked_patch
 from exptrack_client.names import sendable_text
-from exptrack_client.version import VERSION
+from exptrack_client.transport import VERSION
 
 SECONDS = 0.25
 LONGEST_COMMAND = 4_000

@@ -9,17 +9,20 @@ import math
 import os
 import sys
 from collections.abc import Sequence
+from datetime import datetime, timezone
+from time import monotonic
 
-from exptrack_client import login, tables
+from exptrack_client import login
 from exptrack_client.folder import REFUSED, folders
 from exptrack_client.leftovers import chosen, sync_file
 from exptrack_client.names import number_text
 from exptrack_client.reading import ReadError, StoredRun, runs
 from exptrack_client.spool import NoSpool, Spool
-from exptrack_client.transport import Exchange, Later, NotLetIn, Transport, base_url
-from exptrack_client.version import VERSION
+from exptrack_client.transport import VERSION, Exchange, Later, NotLetIn, Transport, base_url
 
 METRICS_SHOWN = 4
+SAY_EVERY = 5.0
+REDRAW_EVERY = 0.1
 
 
 class Failed(Exception):
@@ -92,7 +95,7 @@ def log_in(asked: argparse.Namespace) -> int:
         raise Failed("no token was given; nothing is changed")
     me = called(Exchange(Transport(address, token)), "GET", "me/")
     path = login.save(address, token)
-    who = tables.cell_text(me.get("user", "?"))
+    who = cell_text(me.get("user", "?"))
     print(f"Logged in to {address} as {who}. Kept in {path}.")
     return 0
 
@@ -130,7 +133,7 @@ def list_runs(asked: argparse.Namespace) -> int:
     else:
         columns = fields or [f"metrics.{name}" for name in first_metrics(found)]
         headings = ["id", "name", "status", "started", "took", *columns]
-        print(tables.table(headings, [cells(run, columns) for run in found]))
+        print(table(headings, [cells(run, columns) for run in found]))
         if len(found) == asked.limit:
             print(f"The first {asked.limit:,}; --limit shows more.")
     return 0
@@ -147,8 +150,8 @@ def first_metrics(found: Sequence[StoredRun]) -> list[str]:
 
 def cells(run: StoredRun, columns: Sequence[str]) -> list[object]:
     """A run as a row of the table."""
-    found = [run["id"], run["name"], run["status"], tables.age_text(run["started_at"])]
-    found.append(tables.duration_text(run["duration"]))
+    found = [run["id"], run["name"], run["status"], age_text(run["started_at"])]
+    found.append(duration_text(run["duration"]))
     for column in columns:
         kind, _, name = column.partition(".")
         values = run.get(kind)
@@ -171,7 +174,7 @@ def plain(value: object) -> object:
 def sync(asked: argparse.Namespace) -> int:
     """Send every spool, one after another; say what became of each."""
     exchange = Exchange(login.transport(asked.url))
-    progress = tables.Progress(asked.quiet or asked.json)
+    progress = Progress(asked.quiet or asked.json)
     outcomes = []
     for path in chosen(asked.paths, folders()):
         outcome = sync_file(
@@ -202,16 +205,10 @@ def offline_status(asked: argparse.Namespace) -> int:
     if not found:
         print("Nothing waits to be sent.")
     else:
-        rows = [
-            [
-                *(spool["run_id"], spool["experiment"], spool["points"]),
-                *(tables.size_text(spool["bytes"]), tables.age_text(spool["begun"])),
-                *(spool["state"], spool["url"]),
-            ]
-            for spool in found
-        ]
-        headings = ["run", "experiment", "points", "size", "begun", "state", "server"]
-        print(tables.table(headings, rows))
+        shown = {"bytes": size_text, "begun": age_text}
+        names = ("run_id", "experiment", "points", "bytes", "begun", "state", "url")
+        rows = [[shown.get(name, plain)(spool[name]) for name in names] for spool in found]
+        print(table(["run", "experiment", "points", "size", "begun", "state", "server"], rows))
     for folder in folders():
         refused = [path for path in (folder / REFUSED).glob("*") if path.is_file()]
         if refused and not asked.paths:
@@ -241,5 +238,100 @@ def status_of(path: object) -> dict:
     }
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+# --- What a person reads in a terminal -------------------------------------------------------
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Aligned columns under their headings; numbers to the right."""
+    texts = [[cell_text(cell) for cell in row] for row in rows]
+    widths = [
+        max(len(heading), *(len(row[place]) for row in texts)) if texts else len(heading)
+        for place, heading in enumerate(headings)
+    ]
+    is_number = [
+        bool(rows) and all(isinstance(row[place], (int, float, type(None))) for row in rows)
+        for place in range(len(headings))
+    ]
+
+    def line(cells: Sequence[str]) -> str:
+        aligned = (
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(cells, widths, is_number)
+        )
+        return "  ".join(aligned).rstrip()
+
+    return "\n".join(line(cells) for cells in [list(headings), *texts])
+
+
+def cell_text(value: object) -> str:
+    """A value in a table; what a stranger typed must not move the cursor."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "".join(char if char.isprintable() else " " for char in str(value))
+
+
+def size_text(count: int) -> str:
+    """Bytes as a person says them."""
+    size, unit = float(count), "B"
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024 or unit == "GiB":
+            break
+        size /= 1024
+    return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
+
+
+def age_text(moment: str | None) -> str:
+    """How long ago an RFC 3339 time was."""
+    try:
+        then = datetime.fromisoformat(str(moment).replace("Z", "+00:00"))
+        seconds = max((datetime.now(timezone.utc) - then).total_seconds(), 0)
+    except (TypeError, ValueError):
+        return "-"
+    return f"{duration_text(seconds)} ago"
+
+
+def duration_text(seconds: float | None) -> str:
+    """Seconds as one or two units."""
+    if seconds is None:
+        return "-"
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    if days:
+        return f"{days}d {hour}h"
+    if hours:
+        return f"{hours}h {minute}m"
+    return f"{minutes}m {second}s" if minutes else f"{second}s"
+
+
+class Progress:
+    """One line that says how far it is: redrawn on a terminal, now and then a new one in a log."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._is_drawn = sys.stderr is not None and sys.stderr.isatty()
+        self._quiet = quiet or sys.stderr is None
+        self._width = 0
+        self._next_at = monotonic() + (0 if self._is_drawn else SAY_EVERY)
+
+    def show(self, text: str) -> None:
+        """The state now; not every one is shown."""
+        if self._quiet or monotonic() < self._next_at:
+            return
+        self._next_at = monotonic() + (REDRAW_EVERY if self._is_drawn else SAY_EVERY)
+        if self._is_drawn:
+            print(f"\r{text.ljust(self._width)}", end="", file=sys.stderr, flush=True)
+            self._width = len(text)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Take the line away, for others to be written."""
+        if self._width:
+            print(f"\r{' ' * self._width}\r", end="", file=sys.stderr, flush=True)
+            self._width = 0

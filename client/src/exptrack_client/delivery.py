@@ -1,5 +1,6 @@
 """From the spool to the server: each record at most once, whatever answers come.
 
+Records that wait go together: the server keeps the number of each, so they may as well go alone.
 A writer's numbers are used up in order. A record that cannot be taken as it is gives its number
 to an empty batch, and what is in it goes under names derived from it, each with the number 1.
 Everything sent follows from the record alone, so that a second sender of the same spool, or of a
@@ -16,9 +17,12 @@ from typing import Protocol
 from exptrack_client.folder import keep_refused
 from exptrack_client.notices import Notices, say
 from exptrack_client.records import END, Record
-from exptrack_client.transport import Answer, Exchange, Later, packed, unpacked
+from exptrack_client.transport import Answer, Exchange, Later, packed, unpacked, unpacked_size
 
 MOST_DETOURS = 3
+# Of text, in one request: less than 100,000 points, and packed less than the MiB of some proxies.
+JOINED_BYTES = 3 << 19
+JOINED_RECORDS = 1_000
 # A number no writer reaches: the refusal names the one that the server expects.
 FAR_SEQ = 2**62
 
@@ -29,6 +33,8 @@ class Box(Protocol):
     refused: int
 
     def confirm(self, record: Record, points: int) -> None: ...
+
+    def following(self, record: Record) -> Record | None: ...
 
     def go_to(self, seq: int) -> int: ...
 
@@ -47,15 +53,49 @@ class Delivery:
         self._box = box
         self._folder = folder
         self._detours = 0
+        self._alone = 0  # so many records go one by one: together they were refused
+        self._most_bytes = JOINED_BYTES
         self._notices = Notices()
 
     def deliver(self, record: Record) -> None:
-        """Bring one record to the server, and confirm it to the box; Later or NotLetIn when that
-        cannot be done now. After a gap it may have been another record's turn: go on by what
-        the box gives next."""
+        """Bring a record to the server, and those behind it that can go along, and confirm them
+        to the box; Later or NotLetIn when that cannot be done now. After a gap it may have been
+        another record's turn: go on by what the box gives next."""
         if record.kind == END:
             self._end(record)
+        elif self._alone:
+            self._alone -= 1
+            self._deliver_alone(record)
+        elif len(records := list(self._in_a_row(record))) > 1:
+            self._deliver_together(records)
+        else:
+            self._deliver_alone(record)
+
+    def _in_a_row(self, record: Record | None) -> Iterator[Record]:
+        """A record, and those behind it that fit into the same request and are points too."""
+        size = 0
+        for _ in range(JOINED_RECORDS):
+            if record is None or not record.points:
+                return
+            size += unpacked_size(record.body)
+            if size > self._most_bytes:
+                return
+            yield record
+            record = self._box.following(record)
+
+    def _deliver_together(self, records: list[Record]) -> None:
+        """One request for several records. What is refused so goes one by one, which tells why."""
+        texts = ",".join([unpacked(record.body) for record in records])
+        answer = self._log(packed(f'{{"batches":[{texts}]}}'))
+        if answer.ok:
+            for record in records:
+                self._box.confirm(record, record.points)
             return
+        self._alone = len(records)
+        if answer.status == 413:
+            self._most_bytes = len(texts) // 2
+
+    def _deliver_alone(self, record: Record) -> None:
         answer = self._log(record.body)
         if answer.ok:
             self._detours = 0

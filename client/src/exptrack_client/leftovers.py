@@ -31,11 +31,14 @@ class Leftover:
         self.points += points
         self.spool.confirm(record)
 
+    def following(self, record: Record) -> Record | None:
+        return self.spool.following(record)
+
     def go_to(self, seq: int) -> int:
         return self.spool.go_to(seq)
 
     def steps(self) -> Iterator[int]:
-        """Send everything, a record each step; yields the points that are left. Later or
+        """Send everything, a request each step; yields the points that are left. Later or
         NotLetIn when it cannot be done, after which a new Leftover begins where this ended."""
         self._find_place()
         yield self.spool.points

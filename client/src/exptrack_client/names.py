@@ -1,11 +1,15 @@
-"""What metrics, params and tags may be called, and how values travel. Pure."""
+"""What runs, metrics, params and tags are called, and how values travel."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+import os
 import re
+import time
 import unicodedata
+import uuid
 from collections.abc import Iterator, Mapping
 
 NAME_LENGTH = 250
@@ -83,15 +87,10 @@ def sendable_value(value: object) -> object:
         return int(value) if INT64_MIN <= value <= INT64_MAX else str(int(value))
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else number_text(value)
-    if isinstance(value, (list, tuple)):
-        return sendable_list(value)
+    simple = (bool, int, float, str, type(None))
+    if isinstance(value, (list, tuple)) and all(isinstance(item, simple) for item in value):
+        return [sendable_value(item) for item in value]
     return sendable_text(value)
-
-
-def sendable_list(values: list | tuple) -> object:
-    """A list of simple values, or the text of any other."""
-    simple = all(item is None or isinstance(item, (bool, int, float, str)) for item in values)
-    return [sendable_value(item) for item in values] if simple else sendable_text(values)
 
 
 def number_text(value: float) -> str:
@@ -105,3 +104,51 @@ def shortened(value: object) -> object:
     if len(text) * 4 <= VALUE_BYTES or len(text.encode()) <= VALUE_BYTES:
         return value
     return text.encode()[: VALUE_BYTES - 3].decode(errors="ignore") + "…"
+
+
+# --- Ids -------------------------------------------------------------------------------------
+
+RANKS = uuid.UUID("5f3a1c52-9f0e-4c43-9d4f-6a0d1c1f7e55")  # of ours, so that ids are no one else's
+inits = itertools.count()
+
+
+def uuid7() -> uuid.UUID:
+    """A UUID of version 7: 48 bits of milliseconds, then 74 random bits. Sorts by time."""
+    milliseconds = time.time_ns() // 1_000_000
+    # os.urandom and not random: a forked child must not repeat its parent's ids.
+    chance = int.from_bytes(os.urandom(10), "big")
+    high, low = (chance >> 68) & 0xFFF, chance & 0x3FFF_FFFF_FFFF_FFFF
+    number = (milliseconds & 0xFFFF_FFFF_FFFF) << 80
+    return uuid.UUID(int=number | 0x7 << 76 | high << 64 | 0b10 << 62 | low)
+
+
+def shared_id() -> tuple[str | None, bool]:
+    """The id of the run this process is to join, if its launcher names one, and whether it goes
+    on with it after a restart.
+
+    EXPTRACK_RUN_ID, a UUID or any text, names the run of each process's first `init`. Of torchrun's
+    ids only UUIDs, as of `--standalone`, tell one launch: others are chosen by people, and again.
+    """
+    nth = next(inits)
+    counts = (os.environ.get(f"{by}_RESTART_COUNT") for by in ("TORCHELASTIC", "SLURM"))
+    restarted = any(number not in (None, "", "0") for number in counts)
+    given = os.environ.get("EXPTRACK_RUN_ID")
+    if given and nth == 0:
+        return as_uuid(given), restarted
+    launch = os.environ.get("TORCHELASTIC_RUN_ID", "")
+    if os.environ.get("WORLD_SIZE", "1") != "1" and is_uuid(launch):
+        return str(uuid.uuid5(RANKS, f"{launch}/{nth}")), restarted
+    return None, False
+
+
+def as_uuid(text: str) -> str:
+    """A UUID as it is, and one that follows from any other text."""
+    return str(uuid.UUID(text)) if is_uuid(text) else str(uuid.uuid5(RANKS, text))
+
+
+def is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True

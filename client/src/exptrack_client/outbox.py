@@ -14,7 +14,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from exptrack_client.folder import usable_folder
-from exptrack_client.ids import uuid7
+from exptrack_client.names import uuid7
 from exptrack_client.notices import Notices
 from exptrack_client.points import PointQueue, metrics_json
 from exptrack_client.records import END, LOG, Record
@@ -22,9 +22,12 @@ from exptrack_client.spool import Spool, log_body
 from exptrack_client.transport import reason
 
 BATCH_POINTS = 10_000
-# A request a second at most, while points trickle in; the first after a pause goes at once.
-RECORD_EVERY = 1.0
+# What is logged is written down this often, in seconds: a process that is killed loses no more.
+RECORD_EVERY = 0.2
 LOOK_EVERY = 0.1
+# A file beyond this size is written only each second: small records need more room for a point.
+SELDOM_ABOVE = 64 * 1024 * 1024
+SELDOM = 1.0
 SYNC_EVERY = 5.0
 TRY_DISK_EVERY = 5.0
 NAMES_A_REQUEST = 500
@@ -143,6 +146,10 @@ class Outbox:
             self._is_held_seen = self._held is not None
             return self._held
 
+    def following(self, record: Record) -> Record | None:
+        """The record behind one that `next` gave; None when that is held in memory."""
+        return None if record is self._held else self.spool.following(record)
+
     def confirm(self, record: Record, points: int) -> None:
         """The record `next` gave is dealt with; so many of its points are stored."""
         self.delivered += points
@@ -221,7 +228,9 @@ class Outbox:
         if (change := self._changes.take()) is not None:
             kind, values = change
             return Piece(LOG, f'"{kind}":{json.dumps(values)}', 0)
-        due = everything or monotonic() - self._recorded_at >= RECORD_EVERY
+        is_long = self.spool is not None and self.spool.size > SELDOM_ABOVE
+        pause = SELDOM if is_long else RECORD_EVERY
+        due = everything or monotonic() - self._recorded_at >= pause
         if self._queue.waiting >= (1 if due else self.most_points):
             self._recorded_at = monotonic()
             rows = self._queue.take(self.most_points)
@@ -281,6 +290,7 @@ class Outbox:
                 self.spool.append(*self._held_piece)
         except OSError:
             return False
+        self._recorded_at = 0.0  # what waits is due: it shows whether there is room
         if self._held is not None:
             self._held = self._held_piece = None
             self._memory_seq -= 1  # never seen: its number is free

@@ -1,8 +1,7 @@
 """Logged points on their way: packed rows in a bounded queue, then columns in a batch.
 
-A row is one `log()` call: its shape (which metrics), a step, a time and the values as the bytes
-of float64. Packing is one C call, keeps a fifth of the memory of Python floats, and makes
-columns by slicing.
+A row is one `log()` call, its values packed as float64: one C call, a fifth of the memory of
+Python floats, and columns by slicing.
 """
 
 from __future__ import annotations

@@ -15,11 +15,13 @@ from exptrack_client.delivery import Delivery
 from exptrack_client.folder import set_aside
 from exptrack_client.leftovers import Leftovers
 from exptrack_client.notices import say
-from exptrack_client.outbox import RECORD_EVERY, Outbox
+from exptrack_client.outbox import BATCH_POINTS, Outbox
 from exptrack_client.records import END
 from exptrack_client.transport import Backoff, Exchange, Later, NotLetIn, Transport
 
 BEAT_EVERY = 15.0
+# A request a second at most, while points trickle in; the first after a pause goes at once.
+SEND_EVERY = 1.0
 # A server that refused the token, or is no ExpTrack, is asked again this often.
 ASK_AGAIN_EVERY = 30.0
 LONGEST_WAIT_AT_THE_END = 2.0
@@ -74,7 +76,8 @@ class Sender:
         self._is_held = False
         self._said_trouble = False
         self._backoff = Backoff()
-        self._beat_at = self._points_at = self._progress_at = monotonic()
+        self._beat_at = self._progress_at = monotonic()
+        self._points_at = float("-inf")
         self._thread = threading.Thread(target=self._work, name="exptrack", daemon=True)
 
     def start(self) -> None:
@@ -122,7 +125,7 @@ class Sender:
                 self._postpone(f"{type(defect).__name__}: {defect}", None)
             else:
                 self._recover()
-                self._sleep(RECORD_EVERY, until_news=True)
+                self._sleep(self._pause() or SEND_EVERY, until_news=True)
         self.first_word.set()
         self._leftovers.close()
         self._exchange.close()
@@ -194,8 +197,9 @@ class Sender:
 
     def _send(self) -> bool:
         """Send what there is; whether that was the end of the run."""
-        due = monotonic() - self._points_at >= RECORD_EVERY * 0.9
-        everything = due or self._is_ending
+        if self._pause() and not self._is_ending and self.outbox.in_spool < BATCH_POINTS:
+            return False
+        everything = True  # what the disk has no room for is sent in full batches after that
         while (record := self.outbox.next(everything)) is not None:
             self.delivery.deliver(record)
             if self.delivery.largest:
@@ -206,6 +210,10 @@ class Sender:
             everything = self._is_ending
             self._beat()
         return False
+
+    def _pause(self) -> float:
+        """Seconds until points that trickle in may be sent again; 0 when they may."""
+        return max(self._points_at + SEND_EVERY - monotonic(), 0)
 
     def _call(self, method: str, path: str, body: dict | None = None) -> object:
         answer = self._exchange.call(method, path, body)

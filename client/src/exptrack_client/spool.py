@@ -1,9 +1,8 @@
 """A file that holds what one writer has to send, in order, until the server confirmed it.
 
-A record is bound to its number before anyone can see it and never changes, so the same file, or a
-copy of it, may be sent by several processes at once and again: the server applies each number of
-a writer once. The writer holds a lock while it lives; who finds it free may cut an unfinished
-record off and remove the file, anyone else only reads.
+A record has its number before anyone can see it and never changes, so the file, or a copy of it,
+may be sent by several processes and again. The writer holds a lock while it lives; who finds it
+free may cut an unfinished record off and remove the file, anyone else only reads.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from exptrack_client.ids import uuid7
+from exptrack_client.names import uuid7
 from exptrack_client.records import (
     END,
     FIRST,
@@ -159,6 +158,11 @@ class Spool:
         with self._lock:
             return next(self._records(self._at), None)
 
+    def following(self, record: Record) -> Record | None:
+        """The record behind one that came from here."""
+        with self._lock:
+            return next(self._records(record.end), None)
+
     def confirm(self, record: Record) -> None:
         """The first record is at the server for good."""
         with self._lock:
@@ -175,23 +179,20 @@ class Spool:
         """Let the first record be the one of this number, or the next one there is; returns its
         number, or what the next would have."""
         with self._lock:
-            found = next((r for r in self._all() if r.seq >= seq), None)
-            if found is None:
-                self._at, self.points = self._end, 0
-                return self._next_seq
             start = FIRST
-            for record in self._all():
-                if record.seq == found.seq:
-                    break
+            for record in self._records(FIRST):
+                if record.seq >= seq:
+                    self._at = start
+                    self.points = sum(record.points for record in self._records(start))
+                    return record.seq
                 start = record.end
-            self._at = start
-            self.points = sum(record.points for record in self._records(start))
-            return found.seq
+            self._at, self.points = self._end, 0
+            return self._next_seq
 
     @property
-    def last_seq(self) -> int:
-        """The number of the last record, which is the server's once it has everything."""
-        return self._next_seq - 1
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self._end
 
     # --- The file -----------------------------------------------------------------------------
 
@@ -256,9 +257,6 @@ class Spool:
             at = record.end if record else end_of_broken(self._file, at, self._end) or self._end
             if record is not None and record.kind in (LOG, END):
                 yield record
-
-    def _all(self) -> Iterator[Record]:
-        return self._records(FIRST)
 
     def _write_beginning(self, file: object) -> None:
         head = {"run": self.run_id, "writer": self.writer, "url": self.url, "next": self._next_seq}

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from exptrack_client import capture as machine
-from exptrack_client import ids, lifecycle, login
-from exptrack_client.names import sendable_text
+from exptrack_client import lifecycle, login
+from exptrack_client.names import sendable_text, shared_id, uuid7
 from exptrack_client.notices import say
 from exptrack_client.recording import Recording
 from exptrack_client.run import Run, now_text
@@ -49,8 +49,8 @@ def init(
     mode = mode or os.environ.get("EXPTRACK_MODE") or "online"
     if mode not in MODES:
         raise ValueError(f"mode is {mode!r}; it can be {', '.join(map(repr, MODES))}")
-    shared, is_restarted = ids.shared_id() if id is None else (None, False)
-    run_id = uuid_text("id", id) if id is not None else shared or str(ids.uuid7())
+    shared, is_restarted = shared_id() if id is None else (None, False)
+    run_id = uuid_text("id", id) if id is not None else shared or str(uuid7())
     resume = resume or is_restarted
     about = {
         "experiment": sendable_text(experiment).strip(),

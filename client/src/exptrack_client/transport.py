@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from time import time
 from urllib.parse import urlsplit
 
-from exptrack_client.version import VERSION
+VERSION = "0.1.0"  # of this package
 
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 60
@@ -271,6 +271,11 @@ def is_gzipped(body: bytes) -> bool:
 def unpacked(body: bytes) -> str:
     """The text that `packed` was given."""
     return (zlib.decompress(body, wbits=31) if is_gzipped(body) else body).decode()
+
+
+def unpacked_size(body: bytes) -> int:
+    """Bytes of that text; gzip writes them at its end."""
+    return int.from_bytes(body[-4:], "little") if is_gzipped(body) else len(body)
 
 
 def reason(error: BaseException) -> str:
