@@ -1,17 +1,24 @@
-"""How PostgreSQL walks the lists of runs: the plan and the time of a first and of a deep page, in
-every order, among many runs. Rows are made by SQL, past `recording`; summaries only, no points.
+"""How PostgreSQL walks every list: EXPLAIN (ANALYZE, BUFFERS) of a first and of a deep page of runs
+in every order, and of each statement of each page that shows a list, among many runs. A line each:
+time, rows, buffers, and the nodes of the plan with their indexes; `--full` prints whole plans. Rows
+are made by SQL, past `recording`; summaries only, no points.
+
+`python bench/plans.py --runs 100000 > bench/plans/lists-100000.txt` keeps what it says.
 """
 
 from __future__ import annotations
 
+import argparse
 import re
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from served import arguments, machine, served
 
 if TYPE_CHECKING:
+    from accounts.models import User
     from experiments.models import Experiment
     from experiments.paging import Segment
 
@@ -23,7 +30,17 @@ ORDERINGS = (
     "params.lr", "params.optimizer", "params.absent",
 )  # fmt: skip
 PAGE = 101
+QUERIES = (
+    "metrics.val/accuracy > 0.1 and params.lr > 0",
+    "metrics.val/accuracy > 0.9 and params.optimizer = adam",
+    "metrics.val/accuracy > 0.99 and params.lr < 0.1",
+)
 NODES = re.compile(r"->\s+(.+?)\s+\(|^(.+?)\s+\(cost", re.MULTILINE)
+TOOK = re.compile(r"Execution Time: ([\d.]+)")
+ROWS = re.compile(r"actual time=\S+ rows=([\d.]+)")
+BUFFERS = re.compile(r"Buffers: (?:shared )?((?:(?:hit|read)=\d+ ?)+)")
+# What says nothing of how rows are found.
+PLAIN = ("Limit", "Result", "Materialize", "Memoize", "Append")
 
 RUNS = """
     INSERT INTO experiments_run (id, experiment_id, name, owner_id, status, created_at, started_at,
@@ -63,10 +80,71 @@ def main() -> None:
     options = parser.parse_args()
     print(machine(), flush=True)
     with served("postgresql") as server:
-        experiment = fill(server.user, options.runs, options.others)
-        for ordering in options.orderings:
-            for sign in ("", "-"):
-                report(experiment, f"{sign}{ordering}", options.full)
+        explain_all(fill(server.user, options.runs, options.others), server.user, options)
+
+
+def explain_all(experiment: Experiment, user: User, options: argparse.Namespace) -> None:
+    """Print every plan among the runs of an experiment."""
+    print("\nThe runs of one experiment, in every order")
+    for ordering in options.orderings:
+        for sign in ("", "-"):
+            for where, rows in pages(experiment, f"{sign}{ordering}"):
+                plan = rows.explain(analyze=True, buffers=True)
+                report(f"{sign}{ordering}, {where}", plan, options.full)
+    user.role = user.Role.ADMIN
+    user.save()
+    for name, path in addresses(experiment).items():
+        print(f"\n{name}: {path}")
+        for label, plan in plans_of(user, path):
+            report(label, plan, options.full)
+
+
+def addresses(experiment: Experiment) -> dict[str, str]:
+    """Every page that shows a list, by what it is called."""
+    table = f"/experiments/{experiment.pk}/"
+    runs = list(experiment.runs.order_by("-started_at")[:100].values_list("pk", flat=True))
+    filtered = {
+        f"runs where {query}": f"{table}?{urlencode({'q': query, 'ordering': '-metrics.val/loss'})}"
+        for query in QUERIES
+    }
+    return {
+        "experiments": "/",
+        "experiments by number of runs": "/?ordering=-runs",
+        "runs, newest first": table,
+        **filtered,
+        "failed runs": f"{table}?status=failed",
+        "runs whose name has a word": f"{table}?search=abc",
+        "runs in groups": f"{table}?group=params.optimizer",
+        "runs as charts": f"{table}?view=charts",
+        "columns of the table": f"{table}columns/",
+        "completion": f"{table}complete/?text=params.",
+        "one run": f"/runs/{runs[0]}/",
+        "5 runs compared": f"/compare/?{urlencode([('run', run) for run in runs[:5]])}",
+        "100 runs compared": f"/compare/?{urlencode([('run', run) for run in runs])}",
+        "runs to compare too": f"/compare/runs/?find=abc&run={runs[0]}",
+        "trash": "/trash/",
+        "runs in the trash": "/trash/?kind=runs",
+    }
+
+
+def plans_of(user: User, path: str) -> Iterator[tuple[str, str]]:
+    """The plan of each statement of a page that reads our tables, by the first one it reads."""
+    from django.db import connection
+    from django.test import Client
+    from django.test.utils import CaptureQueriesContext
+
+    client = Client(HTTP_HOST="127.0.0.1")
+    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    with CaptureQueriesContext(connection) as captured:
+        answer = client.get(path)
+    assert answer.status_code == 200, (path, answer.status_code)
+    for each in captured:
+        table = re.search(r'FROM "experiments_(\w+)"', each["sql"])
+        if table is None:
+            continue
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS) {each['sql']}")
+            yield table[1], "\n".join(line for (line,) in cursor.fetchall())
 
 
 def fill(user: object, runs: int, others: int) -> Experiment:
@@ -90,18 +168,17 @@ def fill(user: object, runs: int, others: int) -> Experiment:
     return experiments[0]
 
 
-def report(experiment: Experiment, ordering: str, full: bool) -> None:
-    """Print how a first page, a deep page and the last segment are walked."""
-    for where, rows in pages(experiment, ordering):
-        began = time.perf_counter()
-        found = len(list(rows))
-        took = (time.perf_counter() - began) * 1000
-        plan = rows.explain(analyze=True, buffers=True)
-        nodes = [(first or second).strip() for first, second in NODES.findall(plan)]
-        kinds = " / ".join(node for node in nodes if not node.startswith("Limit"))
-        print(f"{ordering:24} {where:16} {took:8.1f} ms {found:4} rows  {kinds[:300]}", flush=True)
-        if full:
-            print(plan)
+def report(label: str, plan: str, full: bool) -> None:
+    """Print how a statement is walked: time, rows, buffers, then each node with its index."""
+    found = [(first or second).strip() for first, second in NODES.findall(plan)]
+    nodes = " / ".join(dict.fromkeys(node for node in found if node not in PLAIN))
+    took, rows, buffers = (pattern.search(plan) for pattern in (TOOK, ROWS, BUFFERS))
+    pages_read = buffers[1].strip() if buffers else "hit=0"
+    count = int(float(rows[1]))
+    print(f"  {label:28} {float(took[1]):8.1f} ms {count:4} rows  {pages_read:22} {nodes[:260]}",
+          flush=True)  # fmt: skip
+    if full:
+        print(plan)
 
 
 def pages(experiment: Experiment, ordering: str) -> Iterator[tuple[str, object]]:
