@@ -143,6 +143,36 @@ def test_one_filters_sorts_chooses_columns_and_keeps_it_as_a_view(visit, experim
     expect(page.get_by_role("columnheader", name="seed")).to_have_count(0)
 
 
+def test_what_is_asked_before_an_answer_comes_is_added_to_what_was_asked(visit, experiment):
+    page = visit("experiment-detail", experiment.pk)
+    held = []
+    list_of_runs = re.compile(rf"/experiments/{experiment.pk}/\?")
+    page.route(list_of_runs, lambda route: held.append(route))
+    changes = [
+        lambda: page.get_by_label("Status").select_option("finished"),
+        page.get_by_role("columnheader", name="val/loss").get_by_role("link").click,
+        page.get_by_role("link", name="50", exact=True).click,
+        lambda: page.get_by_role("combobox", name="Search").fill("-"),
+    ]
+    for change in changes:
+        with page.expect_request(list_of_runs):
+            change()
+    held[-1].continue_()
+    page.unroute(list_of_runs)
+    whole = re.compile(r"\?(?=.*q=-)(?=.*status=finished)(?=.*ordering=metrics.val)(?=.*limit=50)")
+    expect(page).to_have_url(whole)
+    expect(rows(page)).to_have_count(50)
+    expect(page.get_by_label("Status")).to_have_value("finished")
+    expect(page.get_by_role("columnheader", name="val/loss")).to_have_attribute(
+        "aria-sort", "ascending"
+    )
+    page.route(list_of_runs, lambda route: held.append(route), times=1)
+    with page.expect_request(list_of_runs):
+        page.get_by_label("Status").select_option("failed")
+    page.get_by_role("link", name="Charts").click()
+    expect(page).to_have_url(re.compile(r"\?(?=.*q=-)(?=.*status=failed)(?=.*view=charts)"))
+
+
 def test_what_a_script_changed_in_the_address_is_kept_too(visit, experiment):
     page = visit("experiment-detail", experiment.pk, query="?status=finished")
     page.evaluate("history.replaceState(null, '', '?status=finished&smoothing=0.6')")
