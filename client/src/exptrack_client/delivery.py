@@ -20,8 +20,8 @@ from exptrack_client.records import END, Record
 from exptrack_client.transport import Answer, Exchange, Later, packed, unpacked, unpacked_size
 
 MOST_DETOURS = 3
-# Of text, in one request: less than 100,000 points, and packed less than the MiB of some proxies.
-JOINED_BYTES = 3 << 19
+# Of text, in one request. A full record goes alone: packing it anew costs more than its request.
+JOINED_BYTES = 1 << 19
 JOINED_RECORDS = 1_000
 # A number no writer reaches: the refusal names the one that the server expects.
 FAR_SEQ = 2**62
