@@ -1,5 +1,6 @@
-"""SIGKILL a training process at random moments, then `exptrack sync`: what arrives, and how much
-was logged so shortly before that it had not reached the spool.
+"""SIGKILL a training process at random moments, then `exptrack sync`, which is killed too, run
+again, twice, and once more from a copy of the folder: what arrives, and how much was logged so
+shortly before that it had not reached the spool.
 
 The process notes each call of log() in shared memory, which outlives it; half of the kills hit a
 run that is online, half one that is offline.
@@ -10,6 +11,7 @@ from __future__ import annotations
 import mmap
 import os
 import random
+import shutil
 import statistics
 import struct
 import subprocess
@@ -62,11 +64,11 @@ def main() -> None:
             run_id, called, killed = killed_run(folder, drawn, number % 2, asked.pause)
             reached, first_missing = in_spools(folder / "spool", run_id)
             torn += first_missing
-            subprocess.run(
-                [sys.executable, "-m", "exptrack_client", "sync", "--quiet"],
-                stdout=subprocess.DEVNULL,
-                check=True,
-            )
+            shutil.copytree(folder / "spool", folder / "copy")
+            killed_sync(drawn)
+            for places in ([], [], [str(folder / "copy")]):
+                sync(*places).wait()
+            shutil.rmtree(folder / "copy")
             points = exptrack.get_run(run_id).history("loss")
             lost += max(reached - len(set(points.steps)), 0)
             doubled += len(points.steps) - len(set(points.steps))
@@ -105,6 +107,20 @@ def killed_run(folder: Path, drawn: random.Random, is_online: int, pause: float)
     with notes.open("rb") as file, mmap.mmap(file.fileno(), 16, access=mmap.ACCESS_READ) as shared:
         called, moment = struct.unpack("=qd", shared[:16])
     return run_id, called, moment
+
+
+def sync(*places: str) -> subprocess.Popen:
+    """`exptrack sync`, begun."""
+    command = [sys.executable, "-m", "exptrack_client", "sync", "--quiet", *places]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def killed_sync(drawn: random.Random) -> None:
+    """A sync that is killed, most likely while it sends."""
+    process = sync()
+    time.sleep(drawn.uniform(0.1, 0.6))
+    process.kill()
+    process.wait()
 
 
 def in_spools(folder: Path, run_id: str) -> tuple[int, bool]:
