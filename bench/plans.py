@@ -1,7 +1,8 @@
 """How PostgreSQL walks every list: EXPLAIN (ANALYZE, BUFFERS) of a first and of a deep page of runs
 in every order, and of each statement of each page that shows a list, among many runs. A line each:
-time, rows, buffers, and the nodes of the plan with their indexes; `--full` prints whole plans. Rows
-are made by SQL, past `recording`; summaries only, no points.
+time, rows, buffers (pages of 8 KiB found in memory and read), and the indexes that serve it in the
+order of the plan, with what is read whole and what is sorted; `--full` prints whole plans. Rows are
+made by SQL, past `recording`; summaries only, no points.
 
 `python bench/plans.py --runs 100000 > bench/plans/lists-100000.txt` keeps what it says.
 """
@@ -35,12 +36,14 @@ QUERIES = (
     "metrics.val/accuracy > 0.9 and params.optimizer = adam",
     "metrics.val/accuracy > 0.99 and params.lr < 0.1",
 )
-NODES = re.compile(r"->\s+(.+?)\s+\(|^(.+?)\s+\(cost", re.MULTILINE)
+STEPS = re.compile(
+    r"(?:using|Bitmap Index Scan on) (\w+)|Seq Scan on (\w+)|->  (?:Incremental )?(Sort)  "
+)
 TOOK = re.compile(r"Execution Time: ([\d.]+)")
 ROWS = re.compile(r"actual time=\S+ rows=([\d.]+)")
 BUFFERS = re.compile(r"Buffers: (?:shared )?((?:(?:hit|read)=\d+ ?)+)")
-# What says nothing of how rows are found.
-PLAIN = ("Limit", "Result", "Materialize", "Memoize", "Append")
+# A table of a few hundred rows is read whole by anyone.
+SMALL = ("accounts_user", "experiments_experiment", "experiments_savedview")
 
 RUNS = """
     INSERT INTO experiments_run (id, experiment_id, name, owner_id, status, created_at, started_at,
@@ -170,13 +173,17 @@ def fill(user: object, runs: int, others: int) -> Experiment:
 
 def report(label: str, plan: str, full: bool) -> None:
     """Print how a statement is walked: time, rows, buffers, then each node with its index."""
-    found = [(first or second).strip() for first, second in NODES.findall(plan)]
-    nodes = " / ".join(dict.fromkeys(node for node in found if node not in PLAIN))
+    steps = [
+        index or (f"all of {table}" if table else "sort")
+        for index, table, _ in STEPS.findall(plan)
+        if table not in SMALL
+    ]
     took, rows, buffers = (pattern.search(plan) for pattern in (TOOK, ROWS, BUFFERS))
     pages_read = buffers[1].strip() if buffers else "hit=0"
     count = int(float(rows[1]))
-    print(f"  {label:28} {float(took[1]):8.1f} ms {count:4} rows  {pages_read:22} {nodes[:260]}",
-          flush=True)  # fmt: skip
+    found = ", ".join(dict.fromkeys(steps))
+    shown = f"{float(took[1]):8.1f} ms {count:5} rows  {pages_read:24} {found}"
+    print(f"  {label:32} {shown}".rstrip(), flush=True)
     if full:
         print(plan)
 

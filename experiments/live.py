@@ -250,15 +250,15 @@ def seen_by_now(watch: Watch) -> Cursor:
 def read_heads(watch: Watch, cursor: Cursor) -> Heads:
     """The runs that are watched or may have changed, read in one statement.
 
-    Of an experiment these are the ones that are active, served by (experiment, status), that were
-    when last seen, or that started lately, by (experiment, started_at). The lost are left out: a
+    Of an experiment these are the ones that are active, served by `run_living`, that were when
+    last seen, or that started lately, by (experiment, started_at). The lost are left out: a
     sweep that crashed leaves thousands."""
     now = timezone.now()
     condition = Q(pk__in=watch.runs)
     if watch.experiments:
         followed = [run for run, seen in cursor.items() if seen.status in ACTIVE]
         lately = Q(started_at__gte=now - STARTED_LATELY)
-        active = Q(status__in=ACTIVE) & ~is_lost(now)
+        active = Q(status__in=ACTIVE, trashed_at=None) & ~is_lost(now)
         inside = active | lately | Q(pk__in=followed)
         condition |= Q(experiment__in=watch.experiments) & inside
     found = Run.objects.filter(condition).order_by()
