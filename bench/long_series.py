@@ -12,6 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -122,11 +123,26 @@ def row(server: Served, name: str, path: str, times: int) -> str:
     )
 
 
+def together(server: Served, path: str, readers: int, times: int) -> str:
+    """How long so many readers wait who all ask at the same moment: until the last has all."""
+    took = []
+    for _ in range(times):
+        began = time.perf_counter()
+        with ThreadPoolExecutor(readers) as pool:
+            list(pool.map(lambda _: Reader(server).read(path), range(readers)))
+        took.append(time.perf_counter() - began)
+    return (
+        f"{readers} charts at once: {statistics.median(took) * 1e3:,.0f} ms "
+        f"({min(took) * 1e3:,.0f}–{max(took) * 1e3:,.0f}) until the last has come"
+    )
+
+
 def main() -> None:
     parser = arguments(__doc__, scaled=False)
     parser.add_argument("--points", type=int, default=1_000_000)
     parser.add_argument("--batch", type=int, default=1_000, help="points in a batch")
     parser.add_argument("--times", type=int, default=15, help="requests of each kind")
+    parser.add_argument("--readers", type=int, default=10, help="who ask at the same moment")
     options = parser.parse_args()
     print(f"{options.database}; {machine()}")
     with served(options.database, workers=1) as server:
@@ -141,6 +157,8 @@ def main() -> None:
         )
         for name, path in requests(run, options.points).items():
             print(row(server, name, path, options.times), flush=True)
+        chart = requests(run, options.points)["chart, 1,000 buckets"]
+        print(f"\n{together(server, chart, options.readers, options.times)}")
 
 
 if __name__ == "__main__":

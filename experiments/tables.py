@@ -36,7 +36,12 @@ SMALL_IS_GOOD = frozenset(
     "divergence kl regret latency time seconds duration cost penalty brier ece entropy xent bpb "
     "bpc bpd distance residual gap fpr fnr eer memory".split()
 )
-NEITHER_IS_GOOD = frozenset("epoch epochs step steps lr iteration iterations grad norm".split())
+NEITHER_IS_GOOD = frozenset(
+    "epoch epochs step steps iteration iterations iter iters progress seen lr learning momentum "
+    "grad grads gradient gradients norm norms weight weights param params timestamp".split()
+)
+# In front of what a machine reports of itself.
+OF_A_MACHINE = frozenset("system sys gpu cpu ram disk network".split())
 TUNED_FIRST = frozenset("lr learning model arch architecture optimizer optim batch method".split())
 HELD_OUT = frozenset("val valid validation test eval evaluation dev".split())
 MEASURES = frozenset(
@@ -97,8 +102,14 @@ def least_is_best(name: str) -> bool:
 
 
 def says_nothing_of_quality(name: str) -> bool:
-    """Whether a name only counts or sets something: no epoch is the best one."""
-    return not NEITHER_IS_GOOD.isdisjoint(words_of(name))
+    """Whether a name only counts or sets something, or is of the machine: no epoch, no gradient's
+    norm and no load of a GPU is the best one."""
+    return is_of_a_machine(name) or not NEITHER_IS_GOOD.isdisjoint(words_of(name))
+
+
+def is_of_a_machine(name: str) -> bool:
+    """Whether a machine reports it of itself: `system/gpu.0.memory`, `cpu_percent`."""
+    return not OF_A_MACHINE.isdisjoint(words_of(name)[:1])
 
 
 def words_of(name: str) -> list[str]:
@@ -200,7 +211,7 @@ def how_telling(name: str) -> int:
     """0 for a measure on data held out, 1 for another measure, 2 for what may be one, 3 for what
     only counts or sets something, 4 for what a machine reports of itself."""
     words = set(words_of(name))
-    if name.startswith("system/"):
+    if is_of_a_machine(name):
         return 4
     if words & NEITHER_IS_GOOD:
         return 3

@@ -32,9 +32,22 @@ def test_whatever_else_is_taken_to_get_better_as_it_rises(name):
     assert not tables.least_is_best(name)
 
 
-@pytest.mark.parametrize("name", ["epoch", "train/lr", "global_step", "Iterations", "grad/norm"])
-def test_what_only_counts_has_no_best(name):
+@pytest.mark.parametrize(
+    "name",
+    ["epoch", "train/lr", "global_step", "Iterations", "grad/norm", "GradNorm", "learning_rate",
+     "layers.0.weight", "samples_seen", "system/gpu.0.memory", "system.cpu", "gpu/0/util",
+     "cpu_percent"],
+)  # fmt: skip
+def test_what_only_counts_or_is_of_a_machine_has_no_best(name):
     assert tables.says_nothing_of_quality(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["loss", "val/weighted_f1", "normalized_accuracy", "parameter_efficiency", "time_on_gpu"],
+)
+def test_what_only_sounds_like_it_may_be_the_best(name):
+    assert not tables.says_nothing_of_quality(name)
 
 
 def test_metrics_that_tell_how_good_a_run_is_come_first():
