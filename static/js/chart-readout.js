@@ -16,6 +16,7 @@ class ChartReadout extends HTMLElement {
     this.owner = this.closest("metric-chart");
     this.plot = this.closest(".chart-plot").querySelector("drag-range");
     this.overlay = this.plot.querySelector("svg");
+    this.pointed = this.followed = null;
     for (const type of EVENTS) this.plot.addEventListener(type, this);
   }
 
@@ -30,6 +31,8 @@ class ChartReadout extends HTMLElement {
   }
 
   pointAt(event) {
+    this.pointed = event;
+    this.followed = null;
     const box = this.plot.getBoundingClientRect();
     const at = event && { left: event.clientX - box.left, top: event.clientY - box.top };
     const isDragging = this.plot.hasAttribute("data-dragging");
@@ -42,10 +45,17 @@ class ChartReadout extends HTMLElement {
 
   /* Show only the line and the dots: the pointer is over another chart. */
   follow(x) {
+    this.followed = x;
     const { chart } = this.owner;
     if (!chart) return;
     if (x === null || x < chart.scales.x.min || x > chart.scales.x.max) this.hide();
     else this.draw(this.found(chart.scales.x.getPixelForValue(x)));
+  }
+
+  /* The curves have changed under the pointer, which stands still. */
+  renew() {
+    if (this.pointed) this.pointAt(this.pointed);
+    else if (this.followed !== null) this.follow(this.followed);
   }
 
   hide() {
