@@ -27,10 +27,11 @@ def live_updates(
     experiments: Collection[Experiment] = (),
     *,
     oob: bool = False,
+    calm: bool = False,
 ) -> dict:
     """What keeps a page up to date while it is open: the points and states of those of these runs
     that have not ended, and the states of the runs of these experiments. Nothing where there is
-    nothing to wait for. One statement."""
+    nothing to wait for. `calm` where nothing but curves shows what runs log. One statement."""
     open_runs = [each.pk for each in (run, *runs) if each and not each.has_ended][:MOST_RUNS]
     followed = [each.pk for each in (experiment, *experiments) if each]
     watch = Watch(frozenset(open_runs), frozenset(followed))
@@ -43,5 +44,6 @@ def live_updates(
         "url": f"{reverse('live')}?{query.urlencode()}",
         "since": live.token_of(live.seen_by_now(watch)),
         "oob": oob,
+        "calm": calm,
         "request": context["request"],
     }

@@ -1,4 +1,4 @@
-/* <live-updates data-url data-since>: keeps a page up to date with the runs it shows, and says in
+/* <live-updates data-url data-since data-calm>: keeps a page up to date with the runs it shows, and says in
    a word whether it does.
 
    Listens to the stream at data-url. Where that is refused or breaks it asks every few seconds
@@ -21,9 +21,10 @@ const LONGEST_POLL_MS = 15_000;
 const STREAM_AGAIN_MS = [20_000, 40_000];
 const WORKED_AFTER_MS = 5_000;
 // What is shown is fetched again at once, then no sooner than this or a multiple of what it took:
-// of numbers that grow, and of a run that has begun or ended.
+// of numbers that grow, of a run that has begun or ended, and where only curves grow ([data-calm]).
 const REFRESH = { least: 900, perCost: 10 };
 const URGENT_REFRESH = { least: 200, perCost: 2 };
+const CALM_REFRESH = { least: 10_000, perCost: 10 };
 const REFRESH_ANYWAY_MS = 30_000;
 
 class LiveUpdates extends HTMLElement {
@@ -141,11 +142,9 @@ class LiveUpdates extends HTMLElement {
       this.statuses.set(data.run, data.status);
       this.refresh();
     }
-    else {
-      for (const series of data.series) {
-        const detail = { run: data.run, ...series };
-        document.dispatchEvent(new CustomEvent("exptrack:points", { detail }));
-      }
+    else for (const series of data.series) {
+      const detail = { run: data.run, ...series };
+      document.dispatchEvent(new CustomEvent("exptrack:points", { detail }));
     }
   }
 
@@ -172,7 +171,8 @@ class LiveUpdates extends HTMLElement {
   }
 
   pauseFor(cost) {
-    const { least, perCost } = this.isUrgent ? URGENT_REFRESH : REFRESH;
+    const usual = this.hasAttribute("data-calm") ? CALM_REFRESH : REFRESH;
+    const { least, perCost } = this.isUrgent ? URGENT_REFRESH : usual;
     return Math.max(least, cost * perCost);
   }
 
