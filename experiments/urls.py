@@ -54,6 +54,7 @@ urlpatterns += [
 urlpatterns += [
     path(f"experiments/<uuid:pk>/runs/{verb}/", view, name=f"runs-{verb}")
     for verb, view in {
+        "matching": picked.runs_matching,
         "compare": picked.runs_compare,
         "tag": picked.runs_tag,
         "untag": picked.runs_untag,

@@ -13,6 +13,7 @@ from experiments import recording
 from experiments.models import Collaborator, Experiment, Run, Tag
 from experiments.tests.hostile import PAYLOADS, is_inert
 from experiments.tests.reading_pages import page_of
+from experiments.views import picked
 
 VERBS = ("tag", "untag", "stop", "trash", "restore")
 
@@ -42,6 +43,43 @@ def said(page):
     return [
         message.words for message in page.one("div", id="messages").all("div", class_="message")
     ]
+
+
+def matching(visit, experiment, query=""):
+    """The names that can be picked of a selection."""
+    answer = visit.get(f"{reverse('runs-matching', args=[experiment.pk])}?{query}")
+    assert answer.status_code == 200, answer.content
+    runs = answer.json()["runs"]
+    assert dict(Run.objects.values_list("pk", "name")).items() >= {
+        (uuid.UUID(pk), name) for pk, name in runs
+    }
+    return [name for _, name in runs]
+
+
+def test_all_runs_of_a_selection_are_found_in_its_order_whatever_the_page(
+    signed_in, alice, experiment, monkeypatch
+):
+    for name in ("a1", "a2", "b1", "a3"):
+        start(alice, name)
+    visit = signed_in(alice)
+    assert matching(visit, experiment) == ["a3", "b1", "a2", "a1"]
+    assert matching(visit, experiment, "q=a&ordering=name&limit=50&cursor=x") == ["a1", "a2", "a3"]
+    monkeypatch.setattr(picked, "MOST_PICKED", 2)
+    assert matching(visit, experiment, "ordering=name") == ["a1", "a2"]
+
+
+def test_what_cannot_be_used_finds_nothing_rather_than_all(signed_in, alice, experiment):
+    start(alice, "a")
+    address = reverse("runs-matching", args=[experiment.pk])
+    for query in ("status=frog", "q=metrics.", "ordering=frog"):
+        answer = signed_in(alice).get(f"{address}?{query}")
+        assert (answer.status_code, len(answer.json()["faults"])) == (400, 1)
+
+
+def test_runs_of_a_private_experiment_are_nobody_else_s_to_find(signed_in, charlie, experiment):
+    Experiment.objects.update(visibility="private")
+    address = reverse("runs-matching", args=[experiment.pk])
+    assert signed_in(charlie).get(address).status_code == 404
 
 
 def test_a_tag_is_set_and_overwritten_and_taken_away(send, alice, experiment):

@@ -38,6 +38,25 @@ def sent_runs(page):
     return page.locator("#picked").evaluate("form => new FormData(form).getAll('run').length")
 
 
+def test_all_that_match_are_picked_past_the_page(table, experiment):
+    expected = Run.objects.filter(status="finished").count()
+    assert expected > 50
+    table.get_by_label("Status").select_option("finished")
+    expect(table).to_have_url(re.compile("status=finished"))
+    expect(table.get_by_role("button", name="that match")).to_have_count(0)
+    table.get_by_label("Select all rows of this page").check()
+    expect(count(table)).to_have_text("50")
+    table.get_by_role("button", name=f"Select all {expected} that match").click()
+    expect(count(table)).to_have_text(str(expected))
+    expect(table.get_by_role("button", name="that match")).to_have_count(0)
+    assert sent_runs(table) == expected
+    table.get_by_role("button", name="Move to trash").click()
+    expect(table.get_by_text(f"{expected} runs moved to the trash.")).to_be_visible()
+    assert not Run.objects.filter(status="finished", trashed_at=None).exists()
+    table.get_by_role("button", name="Undo").click()
+    expect(table.get_by_text(f"{expected} runs restored.")).to_be_visible()
+
+
 def test_what_is_picked_survives_paging_sorting_and_a_reload(table):
     pick(table, 0, 2)
     expect(table.locator("[data-said]")).to_have_text("2 runs selected")

@@ -12,20 +12,50 @@ from datetime import datetime
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from experiments import access, curating
+from experiments.listing import Asked
 from experiments.models import Experiment, Run
+from experiments.paging import CURSOR_PARAMETER
 from experiments.refusals import Refused
 from experiments.values import uuid_in
+from experiments.views.experiments import asked_runs
+from experiments.views.groups import asked_group
+from exptrack.databases import TookTooLong, time_limit
 
 MOST_PICKED = 500
+
+
+@require_safe
+def runs_matching(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
+    """Ids and names of the runs of a selection, whatever page of it is shown, as JSON; in the
+    order of the table, and no more than can be picked."""
+    experiment = access.readable_experiment(request.user, pk)
+    asked = Asked.by(request)
+    asked.check_query()
+    asked.query.pop(CURSOR_PARAMETER, None)
+    try:
+        with time_limit():
+            group = asked_group(asked, experiment)
+            found, _, ordering, _ = asked_runs(asked, experiment, group)
+            page = asked.page(
+                lambda now: found.rows.segments(ordering, experiment.pk, now),
+                descending=ordering.descending,
+                limit=MOST_PICKED,
+            )
+    except TookTooLong as stopped:
+        return JsonResponse({"faults": [str(stopped)]}, status=503)
+    if faults := asked.all_faults:
+        # Others than asked for would be picked, and perhaps thrown away.
+        return JsonResponse({"faults": faults}, status=400)
+    return JsonResponse({"runs": [(run.pk, run.name) for run in page.rows]})
 
 
 @require_POST

@@ -43,7 +43,10 @@ def trash(request: HttpRequest) -> HttpResponse:
     )
     context = {"asked": asked, "kind": kind, "filters": filters, "page": page}
     context["total"] = bounded_count(rows)
-    context["kinds"] = [(name, bounded_count(trashed(request, name))[0]) for name in KINDS]
+    known = {} if filters else {kind: context["total"]}
+    context["kinds"] = [
+        (name, (known.get(name) or bounded_count(trashed(request, name)))[0]) for name in KINDS
+    ]
     if kind == "experiments":
         counts = outcomes.counts_by_status(page.rows)
         context["rows"] = [(row, counts[row.pk]) for row in page.rows]

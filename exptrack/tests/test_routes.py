@@ -45,6 +45,7 @@ PAGES = {
     "experiments/<uuid:pk>/views/<uuid:view_id>/": "GET POST",
     "experiments/<uuid:pk>/views/<uuid:view_id>/update/": "POST",
     "experiments/<uuid:pk>/views/<uuid:view_id>/delete/": "POST",
+    "experiments/<uuid:pk>/runs/matching/": "GET",
     "experiments/<uuid:pk>/runs/compare/": "POST",
     "experiments/<uuid:pk>/runs/tag/": "POST",
     "experiments/<uuid:pk>/runs/untag/": "POST",

@@ -5,7 +5,8 @@
    all rows of the page, Shift a stretch of them. What is picked on other pages goes along as
    hidden fields in [data-elsewhere]. Holds a [data-said] that announces, a [data-names] list made
    from a <template>, and [data-compare], a link. [data-clear] lets all go; so does a button
-   [data-clears] once the server has done what it asks. */
+   [data-clears] once the server has done what it asks. [data-pick-matching] picks what the list
+   holds on other pages too: <tbody data-matching data-matching-url> tells how many, and which. */
 
 const MOST = 500;
 const EVENTS = ["change", "click", "htmx:afterSettle", "htmx:afterRequest"];
@@ -47,6 +48,7 @@ class RunTray extends HTMLElement {
     const target = event.target;
     this.withShift = event.shiftKey;
     if (target.closest("[data-clear]")) this.keep([]);
+    if (target.closest("[data-pick-matching]")) this.pickMatching(target.closest("button"));
     const dropped = this.contains(target) && target.closest("[data-drop]");
     if (dropped) this.keep([...this.picked].filter(([id]) => id !== dropped.dataset.drop));
   }
@@ -77,11 +79,20 @@ class RunTray extends HTMLElement {
     this.keep([...picked]);
   }
 
+  async pickMatching(button) {
+    button.disabled = true;
+    const response = await fetch(button.dataset.url).catch(() => ({ ok: false }));
+    button.disabled = false;
+    if (response.ok) this.keep([...this.picked, ...(await response.json()).runs]);
+    else button.textContent = "They could not be fetched. Try again";
+  }
+
   keep(pairs) {
-    this.picked = new Map(pairs.slice(0, MOST));
+    const all = [...new Map(pairs)];
+    this.picked = new Map(all.slice(0, MOST));
     sessionStorage.setItem(this.key, JSON.stringify([...this.picked]));
     this.show();
-    this.say(pairs.length > MOST ? ", the most there can be" : "");
+    this.say(all.length > MOST ? ", the most there can be" : "");
   }
 
   recall() {
@@ -103,6 +114,7 @@ class RunTray extends HTMLElement {
     this.toggleAttribute("data-some", this.picked.size > 0);
     this.querySelector("[data-count]").textContent = this.picked.size;
     this.showPage(boxes);
+    this.showMatching(boxes);
     this.showElsewhere(boxes);
     this.showNames();
     this.showCompare();
@@ -114,6 +126,18 @@ class RunTray extends HTMLElement {
     const checked = boxes.filter((box) => box.checked).length;
     all.checked = checked > 0 && checked === boxes.length;
     all.indeterminate = checked > 0 && checked < boxes.length;
+  }
+
+  /* Offered once every row of the page is picked and there are others. */
+  showMatching(boxes) {
+    const button = this.querySelector("[data-pick-matching]");
+    const { matching, matchingUrl } = document.querySelector("[data-matching]")?.dataset ?? {};
+    const isWhole = boxes.length > 0 && boxes.every((box) => box.checked);
+    const total = Number(matching ?? 0);
+    button.hidden = !isWhole || this.picked.size >= Math.min(total, MOST);
+    button.dataset.url = matchingUrl ?? "";
+    const words = total > MOST ? `the first ${MOST} of ${total.toLocaleString("en")}` : `all ${total}`;
+    button.textContent = `Select ${words} that match`;
   }
 
   showElsewhere(boxes) {
