@@ -268,6 +268,7 @@ class Token(models.Model):
             type(self).objects.filter(pk=self.pk, last_used_at=self.last_used_at).update(
                 last_used_at=now
             )
+            self.last_used_at = now
 
 
 @cache

@@ -1,8 +1,20 @@
 """What a batch and a start cost, where that does not depend on the machine."""
 
+import tracemalloc
+from itertools import count
+from pathlib import Path
+
+import msgspec
+import numpy as np
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
+
+from experiments import recording
+from experiments.api.parsers import columns_of, decode_batch
+from experiments.compare_and_swap import append_from_memory
+from experiments.models import Chunk
+from experiments.storing import Columns
 
 
 @pytest.fixture
@@ -34,3 +46,118 @@ def test_starting_a_run_takes_as_many_statements_with_few_names_as_with_many(api
                               environment=environment))  # fmt: skip
     # token, experiment, and what is written: one statement, or one each in a transaction
     assert (bare, rich) == ((3, 3) if connection.vendor == "postgresql" else (6, 9))
+
+
+# --- Rows ----------------------------------------------------------------------------------------
+
+HOT_TABLES = {name: f"experiments_{name}" for name in ("run", "metric", "tail", "chunk", "writer")}
+
+
+def touched(action) -> dict[str, int]:
+    """Rows inserted, changed and deleted by an action, by table, as the server counts them for
+    one transaction."""
+
+    def counted() -> dict[str, int]:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT relname, n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_xact_user_tables "
+                "WHERE relname LIKE 'experiments_%%'"
+            )
+            return dict(cursor.fetchall())
+
+    with transaction.atomic():
+        before = counted()
+        action()
+        after = counted()
+    return {name: after[table] - before[table] for name, table in HOT_TABLES.items()}
+
+
+def batch(names: int, points: int) -> dict[str, Columns]:
+    return {f"m{number}": Columns(np.linspace(0, 1, points)) for number in range(names)}
+
+
+@pytest.fixture
+def log(transactional_db, alice):
+    """Stores a batch as the hot path does, and gives a run's id when it is called with none."""
+    run, _ = recording.start_run(user=alice, experiment="costs")
+    seqs = count(1)
+
+    def store(metrics: dict[str, Columns]):
+        mark = {"writer": "w", "seq": next(seqs), "digest": b"d"}
+        given = {"user": alice, "run_id": run.pk, "metrics": metrics, **mark}
+        assert append_from_memory(**given) or recording.append(**given)
+
+    return store
+
+
+@pytest.mark.only_on("postgresql")
+def test_a_small_batch_touches_a_row_a_series_twice_and_two_more(log):
+    log(batch(10, 1))
+    log(batch(10, 1))
+    rows = touched(lambda: log(batch(10, 1)))
+    assert rows == {"run": 1, "metric": 10, "tail": 10, "chunk": 0, "writer": 1}
+
+
+@pytest.mark.only_on("postgresql")
+def test_tails_have_room_to_be_rewritten_on_their_page(db):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT reloptions FROM pg_class WHERE relname = 'experiments_tail'")
+        assert cursor.fetchone() == (["fillfactor=50"],)
+
+
+@pytest.mark.only_on("sqlite")
+def test_a_small_batch_changes_a_row_a_series_twice_and_two_more_on_sqlite(log):
+    log(batch(10, 1))
+    connection.ensure_connection()
+    before = connection.connection.total_changes
+    log(batch(10, 1))
+    assert connection.connection.total_changes - before == 22
+
+
+@pytest.mark.parametrize(("points", "chunks"), [(1_000, 1), (10_000, 1)])
+def test_a_large_batch_is_one_chunk(log, points, chunks):
+    log(batch(1, 1))
+    before = Chunk.objects.count()
+    log(batch(1, points))
+    assert Chunk.objects.count() - before == chunks
+
+
+# --- Bytes and allocations -----------------------------------------------------------------------
+
+
+@pytest.mark.only_on("sqlite")
+@pytest.mark.parametrize(("shape", "pages"), [((10, 1), 10), ((1, 1_000), 16), ((1, 10_000), 16)])
+def test_a_batch_writes_few_pages(log, shape, pages):
+    log(batch(*shape))
+    wal = Path(f"{connection.settings_dict['NAME']}-wal")
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    log(batch(*shape))
+    assert 0 < wal.stat().st_size <= pages * (4096 + 24) + 32
+
+
+@pytest.mark.parametrize(
+    ("shape", "peak"), [((10, 1), 80_000), ((1, 1_000), 80_000), ((1, 10_000), 500_000)]
+)
+def test_a_batch_holds_little_memory(log, shape, peak):
+    for _ in range(3):
+        log(batch(*shape))
+    metrics = batch(*shape)
+    tracemalloc.start()
+    log(metrics)
+    held = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert held <= peak
+
+
+def test_reading_a_body_of_a_thousand_points_makes_no_object_a_point_that_stays():
+    points = [{"name": "loss", "value": n / 7, "step": n, "time": n} for n in range(1_000)]
+    body = msgspec.json.encode({"metrics": points})
+    decode_batch(body)
+    tracemalloc.start()
+    columns = columns_of(decode_batch(body))
+    held, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(columns["loss"].values) == 1_000
+    assert held <= 120_000
+    assert peak <= 400_000

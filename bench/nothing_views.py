@@ -1,0 +1,45 @@
+"""Views that do nothing, at their addresses: what gunicorn, Django, our middleware and the REST
+framework take before there is anything to do."""
+
+from __future__ import annotations
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+import exptrack.urls
+from experiments.api.base import ApiView
+from experiments.api.parsers import BatchParser
+
+
+@csrf_exempt
+@login_not_required
+def plain(request: HttpRequest) -> HttpResponse:
+    """Reads the body."""
+    return HttpResponse(str(len(request.body)), "application/json")
+
+
+class Parsed(ApiView):
+    """Reads and checks a batch as `log/` does, for whoever shows a token or none."""
+
+    parser_classes = [BatchParser]
+
+    def post(self, request: Request) -> Response:
+        return Response({"accepted": len(request.data[1])})
+
+
+class Anonymous(Parsed):
+    """The same, for whoever comes."""
+
+    authentication_classes = permission_classes = ()
+
+
+urlpatterns = [
+    path("api/nothing/", plain),
+    path("api/nothing/anonymous/", Anonymous.as_view()),
+    path("api/nothing/parsed/", Parsed.as_view()),
+    *exptrack.urls.urlpatterns,
+]
