@@ -22,8 +22,8 @@ from experiments.storing import Insert, Statement, as_pk, inserts, key
 from experiments.values import ParamValue, title, uuid_in
 from exptrack.databases import goes_as_one, prepared_cursor, write_together
 
-READ = ("id", "name", "visibility", "owner_id")
-FIND = """SELECT id, name, visibility, owner_id FROM experiments_experiment
+READ = ("id", "name", "visibility", "owner_id", "trashed_at")  # all that an answer asks for
+FIND = """SELECT id, name, visibility, owner_id, trashed_at FROM experiments_experiment
     WHERE trashed_at IS NULL AND (owner_id = %s OR visibility = 'internal') AND """
 MOVE_LAST_RUN = """UPDATE experiments_experiment SET last_run_at = %s WHERE id IN (
     SELECT id FROM experiments_experiment
@@ -49,8 +49,10 @@ def usual_experiment(user: User, name_or_id: str) -> Experiment | None:
     with prepared_cursor() as cursor:
         cursor.execute(FIND + condition, [key(user.pk), value])
         rows = cursor.fetchall()
-    found = [Experiment.from_db(connection.alias, READ, [as_pk(pk), name, visibility, as_pk(owner)])
-             for pk, name, visibility, owner in rows]  # fmt: skip
+    found = [
+        Experiment.from_db(connection.alias, READ, [as_pk(pk), name, visibility, as_pk(owner), at])
+        for pk, name, visibility, owner, at in rows
+    ]
     found.sort(key=lambda each: (each.owner_id != user.pk, each.visibility != "private"))
     return found[0] if found else None
 
