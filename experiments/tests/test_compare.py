@@ -157,8 +157,18 @@ def test_a_long_text_of_the_environment_is_opened_below(signed_in, alice, start)
 def test_a_run_is_taken_away_and_the_rest_of_the_address_stays(signed_in, alice, start):
     runs = [start(name, {"lr": 1}) for name in ("one", "two", "three")]
     page = page_of(signed_in(alice).get(address(runs, differ="only", search="l")))
-    query = parse_qs(urlsplit(link(page, "Take two away")).query)
-    assert query == {"run": [str(runs[0].pk), str(runs[2].pk)], "differ": ["only"], "search": ["l"]}
+    form = page.one("form", id="compared-form")
+    [away] = [each for each in form.all("button") if "two" in each.words]
+    fields = [(each["name"], each["value"]) for each in form.all("input")]
+    asked = urlencode([*fields, (away["name"], away["value"])])
+    headers = {"HX-Request": "true", "HX-Trigger": "compared-form"}
+    answer = signed_in(alice).get(f"{reverse('compare')}?{asked}", headers=headers)
+    assert parse_qs(urlsplit(answer["HX-Push-Url"]).query) == {
+        "run": [str(runs[0].pk), str(runs[2].pk)], "differ": ["only"], "search": ["l"],
+    }  # fmt: skip
+    assert (
+        "Take two away" not in page_of(signed_in(alice).get(f"{reverse('compare')}?{asked}")).words
+    )
 
 
 def test_rows_are_found_by_part_of_their_name(signed_in, alice, start):
@@ -319,3 +329,10 @@ def test_statements_do_not_grow_with_runs(
     for count in (2, 100):
         with django_assert_max_num_queries(12):
             assert client.get(address(runs[:count], view=view)).status_code == 200
+
+
+def test_the_page_of_a_hundred_runs_stays_light(signed_in, alice, experiment):
+    runs = crowd(experiment, alice, 100)
+    for view, most in (("table", 700_000), ("charts", 320_000)):
+        answer = signed_in(alice).get(address(runs, view=view))
+        assert len(answer.content) < most, f"{view}: {len(answer.content):,}"

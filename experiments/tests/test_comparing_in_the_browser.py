@@ -65,7 +65,7 @@ def test_differences_only_and_a_baseline_without_leaving(visit, start):
     expect(page.get_by_role("rowheader", name="epochs")).to_have_count(0)
     expect(page.get_by_role("rowheader", name="lr")).to_be_visible()
     expect(page).to_have_url(re.compile("differ=only"))
-    page.get_by_role("link", name="make baseline").click()
+    page.get_by_role("button", name="make baseline").click()
     expect(page.get_by_role("row", name="loss")).to_contain_text("-0.02")
     assert page.evaluate("document.body.dataset.same") == "page"
     page.go_back()
@@ -75,7 +75,7 @@ def test_differences_only_and_a_baseline_without_leaving(visit, start):
 def test_runs_are_taken_away_and_added_without_losing_place(visit, start):
     one, two, three = (start(name, lr=lr) for lr, name in enumerate(("one", "two", "three")))
     page = visit("compare", query=query_of([one, two], differ="only"))
-    page.get_by_role("link", name="Take two away").click()
+    page.get_by_role("button", name="Take two away").click()
     expect(page.get_by_role("columnheader")).to_have_count(2)
     page.get_by_role("button", name="Add runs").click()
     expect(page.get_by_label("two", exact=False)).to_be_visible()

@@ -55,7 +55,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     context = {"asked": asked, "runs": runs, "view": view, "search": part, "views": VIEWS.items()}
     if runs:
         context |= {"lines": charts.lines_of(runs)} | seen_as(view, asked, runs, part)
-        context["strip"] = list(zip(runs, context["lines"], without_each(asked, runs), strict=True))
+        context["strip"] = list(zip(runs, context["lines"], strict=True))
     return list_page(request, "experiments/compare.html", context, fragment="compared")
 
 
@@ -69,8 +69,10 @@ def seen_as(view: str, asked: Asked, runs: list[Run], part: str) -> dict:
 
 
 def asked_runs(request: HttpRequest, asked: Asked) -> list[Run]:
-    """The runs an address names, as far as they are to be seen; what is left out is told."""
-    texts = list(dict.fromkeys(asked.query.getlist("run")))
+    """The runs an address names, but for the one it is `without`, as far as they are to be seen;
+    what is left out is told."""
+    without = asked.query.pop("without", [])
+    texts = [text for text in dict.fromkeys(asked.query.getlist("run")) if text not in without]
     if len(texts) > MAX_COMPARED:
         asked.faults.append(f"Only the first {MAX_COMPARED} of {len(texts)} runs are compared.")
         texts = texts[:MAX_COMPARED]
@@ -83,16 +85,6 @@ def asked_runs(request: HttpRequest, asked: Asked) -> list[Run]:
         asked.faults.append(f"{words} left out: not there, or not for you to see.")
     asked.query.setlist("run", [str(run.pk) for run in runs])
     return runs
-
-
-def without_each(asked: Asked, runs: Sequence[Run]) -> list[str]:
-    """For each run the address of the comparison without it."""
-    addresses = []
-    for run in runs:
-        query = asked.query.copy()
-        query.setlist("run", [str(other.pk) for other in runs if other != run])
-        addresses.append(f"{asked.path}?{query.urlencode(safe=',:')}")
-    return addresses
 
 
 # --- Side by side ----------------------------------------------------------------------------

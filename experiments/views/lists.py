@@ -17,6 +17,8 @@ FORMS = {
     "metric-filters": "HX-Replace-Url",
     "column-form": "HX-Push-Url",
     "plot-form": "HX-Push-Url",
+    "compared-form": "HX-Push-Url",
+    "baseline-form": "HX-Push-Url",
 }
 
 
