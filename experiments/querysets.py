@@ -31,7 +31,7 @@ from django.db.models import (
     When,
 )
 from django.db.models.functions import Cast, Coalesce, Concat, Lower, NullIf, StrIndex
-from django.db.models.lookups import Exact, GreaterThan
+from django.db.models.lookups import Exact, GreaterThan, IsNull
 from django.utils import timezone
 
 from experiments.fields import Field, Ordering
@@ -294,6 +294,12 @@ class RunQuerySet(models.QuerySet):
         params = self.model._meta.get_field("params").related_model.objects
         has_param = params.filter(run=OuterRef("pk"), name=field.name)
         texts = named.filter(found__id__isnull=False, found__number=None)
+        if experiment_id is not None:
+            # Asked once, of `param_number`. Where all are numbers, as most often, PostgreSQL would
+            # look for a text among them all: 13 seconds at a million runs.
+            some = params.filter(experiment=experiment_id, name=field.name, number=None)
+            first = Subquery(some.order_by("number", "run_id").values("pk")[:1])
+            texts = texts.filter(IsNull(first, False))
         return [
             keyed(named.filter(found__number__isnull=False), F("found__number"), "found__run_id"),
             keyed(texts, F("found__text_head"), "found__run_id"),
