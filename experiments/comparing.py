@@ -10,7 +10,8 @@ from django.db.models import CharField, Count, Value
 from django.db.models.functions import Concat
 
 from experiments.models import Environment, Metric, Run
-from experiments.querysets import folded_contains, rows_of_runs, rows_related
+from experiments.named_rows import rows_of_runs, rows_related
+from experiments.querysets import folded_contains
 from experiments.values import canonical_text
 
 MAX_COMPARED = 100

@@ -16,8 +16,8 @@ from django.db.models import QuerySet
 
 from experiments.fields import Field, Ordering, parse_field
 from experiments.models import Metric, Param, Run, Tag
+from experiments.named_rows import NAMES_SHOWN, columns_of_runs, rows_of_runs
 from experiments.paging import every_page
-from experiments.querysets import NAMES_SHOWN, columns_of_runs, rows_of_runs
 from experiments.values import InvalidValue
 from experiments.wire import token
 from exptrack.databases import limited

@@ -30,7 +30,7 @@ INNER = tuple(
     for name in (
         *("models", "querysets", "recording", "storing", "compare_and_swap", "curating"),
         *("remembering", "starting"),
-        *("purging", "storage", "reading", "tables", "backlog"),
+        *("purging", "storage", "reading", "tables", "selecting", "named_rows", "backlog"),
     )
 )
 
