@@ -24,7 +24,6 @@ from exptrack_client.transport import reason
 BATCH_POINTS = 10_000
 # What is logged is written down this often, in seconds: a process that is killed loses no more.
 RECORD_EVERY = 0.2
-LOOK_EVERY = 0.1
 # A file beyond this size is written only each second: small records need more room for a point.
 SELDOM_ABOVE = 64 * 1024 * 1024
 SELDOM = 1.0
@@ -183,7 +182,7 @@ class Outbox:
                 self.is_sealed.set()
                 self.news.set()
             else:
-                self._queue.wake.wait(LOOK_EVERY)
+                self._queue.wake.wait(RECORD_EVERY)
                 self._queue.wake.clear()
 
     def _begin(self) -> None:

@@ -15,7 +15,7 @@ from exptrack_client.delivery import Delivery
 from exptrack_client.folder import set_aside
 from exptrack_client.leftovers import Leftovers
 from exptrack_client.notices import say
-from exptrack_client.outbox import BATCH_POINTS, Outbox
+from exptrack_client.outbox import Outbox
 from exptrack_client.records import END
 from exptrack_client.transport import Backoff, Exchange, Later, NotLetIn, Transport
 
@@ -72,7 +72,7 @@ class Sender:
         self._is_shared = is_shared
         self._resume = resume
         self._on_open, self._on_stop, self._on_steps = on_open, on_stop, on_steps
-        self._is_ending = False
+        self._is_ending = self._has_seen_end = False
         self._is_held = False
         self._said_trouble = False
         self._backoff = Backoff()
@@ -103,7 +103,7 @@ class Sender:
                 break
             if now - said_at > SAY_PROGRESS_EVERY:
                 said_at = now
-                cause = f" ({self.trouble})" if self.trouble else ""
+                cause = f" ({self.trouble.rstrip('.')})" if self.trouble else ""
                 say(f"{waiting():,} points are still to be sent{cause}. Ctrl-C leaves them.")
 
     # --- The thread ---------------------------------------------------------------------------
@@ -113,6 +113,7 @@ class Sender:
         folder = self.outbox.spool.path.parent if self.outbox.spool else None
         self.delivery = Delivery(self._exchange, self._run_id, self.outbox, folder)
         while not self.done.is_set():
+            self._has_seen_end = self._is_ending
             try:
                 self._round()
             except Later as trouble:
@@ -125,7 +126,8 @@ class Sender:
                 self._postpone(f"{type(defect).__name__}: {defect}", None)
             else:
                 self._recover()
-                self._sleep(self._pause() or SEND_EVERY, until_news=True)
+                pause = 0 if self._has_seen_end else self._pause()
+                self._sleep(pause or SEND_EVERY, until_news=not pause)
         self.first_word.set()
         self._leftovers.close()
         self._exchange.close()
@@ -197,7 +199,7 @@ class Sender:
 
     def _send(self) -> bool:
         """Send what there is; whether that was the end of the run."""
-        if self._pause() and not self._is_ending and self.outbox.in_spool < BATCH_POINTS:
+        if self._pause() and not self._is_ending:
             return False
         everything = True  # what the disk has no room for is sent in full batches after that
         while (record := self.outbox.next(everything)) is not None:
@@ -270,9 +272,8 @@ class Sender:
     def _sleep(self, seconds: float, until_news: bool = False) -> None:
         """Sleep; woken by the end, and if `until_news` by something to send."""
         deadline = monotonic() + seconds
-        was_ending = self._is_ending
         while (left := deadline - monotonic()) > 0:
             self.outbox.news.wait(left)
             self.outbox.news.clear()
-            if until_news or (self._is_ending and not was_ending):
+            if until_news or (self._is_ending and not self._has_seen_end):
                 return
