@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from uuid import UUID
 
 import structlog
 from django import forms
+from django.conf import settings
 from django.contrib.auth import authenticate
 from django.contrib.auth import forms as auth_forms
 from django.core.cache import cache
@@ -15,7 +17,9 @@ from django.core.mail import EmailMessage
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 from django.template.loader import render_to_string
+from django.urls import reverse_lazy
 from django.utils import timezone
+from django.utils.module_loading import import_string
 from django.views.decorators.debug import sensitive_variables
 from uuid_utils.compat import uuid7
 
@@ -184,20 +188,39 @@ class TokenForm(forms.Form):
         choices=[(word, label) for word, (label, _) in LIFETIMES.items()],
         initial="90d",
     )
-    experiment_id = forms.UUIDField(
+    experiment_id = forms.CharField(
         label="Only this experiment",
         required=False,
-        help_text="An experiment’s id. Left empty, the token sees all that you see.",
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
-        error_messages={
-            "invalid": "This is not an experiment’s id. Copy it from the address of its page."
-        },
+        max_length=250,
+        help_text="Its name or id. Left empty, the token sees all that you see.",
+        widget=forms.TextInput(
+            attrs={
+                "autocomplete": "off",
+                "spellcheck": "false",
+                "list": "experiment-names",
+                "hx-get": reverse_lazy("experiment-names"),
+                "hx-target": "#experiment-names",
+                "hx-trigger": "focus once, input changed delay:150ms",
+            }
+        ),
     )
 
     def __init__(self, user: User, *args: object, **kwargs: object) -> None:
         super().__init__(*args, auto_id="token-%s", **kwargs)
         self.user = user
         self.fields["scope"].choices = scopes_for(user)
+
+    def clean_experiment_id(self) -> UUID | None:
+        """The experiment meant by its name or id. An id is taken as it is: it opens nothing that
+        its user does not see."""
+        text = self.cleaned_data["experiment_id"]
+        try:
+            return UUID(text) if text else None
+        except ValueError:
+            found = import_string(settings.EXPERIMENT_FINDER)(self.user, text)
+        if found is None:
+            raise forms.ValidationError("You see no experiment of this name.")
+        return found
 
     def issue(self) -> tuple[Token, str] | None:
         """The new token and its secret; None, with an error, if this form was sent before."""

@@ -115,6 +115,12 @@ def readable_runs(user: User, ids: Sequence[uuid.UUID]) -> list[Run]:
     return [found[run_id] for run_id in dict.fromkeys(ids)]
 
 
+def named_experiment(user: User, text: str) -> uuid.UUID | None:
+    """The id of the experiment of this name, or id, that the user sees; None if there is none."""
+    found = Experiment.objects.visible_to(user).by_name_or_id(text, user)
+    return found and found.pk
+
+
 def visible_runs(user: User, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Run]:
     """Those of these runs that are to be seen, by id, each with its experiment and owner."""
     return Run.objects.visible_to(user).select_related("experiment", "owner").in_bulk(ids)

@@ -24,6 +24,7 @@ urlpatterns = [path("", experiments.experiment_list, name="experiment-list")]
 
 # /experiments/
 urlpatterns += [
+    path("experiments/names/", completing.experiment_names, name="experiment-names"),
     path("experiments/<uuid:pk>/", experiments.experiment_detail, name="experiment-detail"),
     path("experiments/<uuid:pk>/columns/", columns.experiment_columns, name="experiment-columns"),
     path(

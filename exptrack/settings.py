@@ -237,6 +237,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- Who may come in -------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "accounts.User"
+# (user, text) → the id of the experiment a token is for, or None. Accounts know no experiments.
+EXPERIMENT_FINDER = "experiments.access.named_experiment"
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
     "django.contrib.auth.backends.ModelBackend",

@@ -85,7 +85,7 @@ def test_a_token_is_made_copied_and_revoked_without_leaving_the_page(page, alice
     page.get_by_label("Only this experiment").fill("digits")
     page.get_by_label("Name", exact=True).fill("gpu-3")
     page.get_by_role("button", name="Create token").click()
-    expect(page.get_by_text("This is not an experiment’s id.")).to_be_visible()
+    expect(page.get_by_text("You see no experiment of this name.")).to_be_visible()
     expect(page.get_by_label("Name", exact=True)).to_have_value("gpu-3")
     faultless(page)
 

@@ -142,7 +142,7 @@ def test_what_does_not_fit_is_said_and_nothing_is_made(signed_in, alice):
         ({"name": "a\x00b"}, "Null characters are not allowed."),
         ({"scope": "root"}, "root is not one of the available choices"),
         ({"lifetime": "9999y"}, "9999y is not one of the available choices"),
-        ({"experiment_id": "digits"}, "This is not an experiment’s id."),
+        ({"experiment_id": "digits"}, "You see no experiment of this name."),
     ]:
         page = create(browser, **changes)
         assert page.status_code == 422, changes

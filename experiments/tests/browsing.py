@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page
 
 # Answers that a test brings about itself.
 EXPECTED = re.compile(
-    r"(status of|Status Error Code) (401|403|404|422|503)"
+    r"(status of|Status Error Code) (400|401|403|404|422|503)"
     r"|htmx:(sendAbort|afterRequest)"  # given up for a newer one
     r"|net::ERR_(FAILED|CONNECTION_\w+|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING)"
 )

@@ -67,6 +67,7 @@ NO_PAGES = {
     "compare/points.csv",
     "live/",
     "account/people/",  # fills a field
+    "experiments/names/",  # too
     "experiments/<uuid:pk>/complete/",  # too
     "account/form-token/",
     "account/profile/",  # leads on

@@ -15,7 +15,7 @@ from django.urls import reverse
 from playwright.sync_api import Page, expect
 
 from experiments import recording
-from experiments.models import Run
+from experiments.models import Experiment, Run
 from experiments.storing import Columns
 from experiments.tests.browsing import rows
 
@@ -307,6 +307,18 @@ def test_who_is_signed_out_meanwhile_is_told_and_offered_to_sign_in(
     page.get_by_role("link", name="Sign in").click()
     here = reverse("run-detail", args=[run.pk])
     page.wait_for_url(f"**{reverse('sign-in')}?next={here}")
+
+
+def test_who_it_is_no_longer_shared_with_is_told(visit, page, charlie, faultless):
+    page.route("**/live/*", refuse_streams)  # asking finds out sooner than a stream does
+    theirs = recording.start_run(user=charlie, experiment="theirs")[0]
+    visit("experiment-detail", theirs.experiment_id)
+    expect(state(page)).to_have_text("Live")
+    Experiment.objects.update(visibility="private")
+    expect(state(page)).to_have_text("No longer shared with you", timeout=32_000)
+    faultless()
+    page.reload()
+    expect(page.get_by_role("heading", name="There is nothing here")).to_be_visible()
 
 
 def test_charts_of_several_runs_grow_also_when_they_came_later(visit, alice, run):

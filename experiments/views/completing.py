@@ -1,4 +1,4 @@
-"""What could come next in the query that is being written in an experiment's search field."""
+"""What could come next in a query that is being written, and in the name of an experiment."""
 
 from __future__ import annotations
 
@@ -6,13 +6,32 @@ import uuid
 from dataclasses import asdict
 
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from experiments import access
 from experiments.completing import Completion, completion
+from experiments.models import Experiment
 from experiments.syntax import MAX_BYTES
 from experiments.views.charts import json_response
 from exptrack.databases import TookTooLong, time_limit
+
+NAMES_OFFERED = 20
+
+
+@require_safe
+def experiment_names(request: HttpRequest) -> HttpResponse:
+    """Experiments whose name has in it what was typed (`experiment_id`), the latest first, as a
+    list for a field to complete from."""
+    typed = request.GET.get("experiment_id", "").replace("\0", "")
+    visible = Experiment.objects.visible_to(request.user).alive().select_related("owner")
+    found = visible.filter(name__icontains=typed).order_by("-last_run_at")[:NAMES_OFFERED]
+    try:
+        with time_limit():
+            context = {"experiments": list(found)}
+    except TookTooLong:
+        context = {"experiments": []}
+    return render(request, "experiments/_experiment_names.html", context)
 
 
 @require_safe

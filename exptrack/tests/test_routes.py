@@ -35,6 +35,7 @@ OPEN = {
 # Pages: a session opens them, a token does not; whoever is signed out is sent to sign-in.
 PAGES = {
     "": "GET",
+    "experiments/names/": "GET",
     "experiments/<uuid:pk>/": "GET",
     "experiments/<uuid:pk>/columns/": "GET",
     "experiments/<uuid:pk>/complete/": "GET",
