@@ -113,6 +113,15 @@ def test_it_is_the_selection_and_the_order_of_the_table(signed_in, alice, here, 
     assert parse_qs(urlsplit(table).query)["group"] == ["params.lr"]
 
 
+def test_groups_can_be_in_the_order_of_a_metric_s_mean(signed_in, alice, experiment, here):
+    for lr, loss in ((1, 5), (2, 1), (3, 3), (3, 4)):
+        start(alice, {"lr": lr}, loss=[loss])
+    for ordering, expected in (("metrics.loss", [2, 3, 1]), ("-metrics.loss.min", [1, 3, 2]),
+                               ("-runs", [3, 1, 2])):  # fmt: skip
+        page = page_of(signed_in(alice).get(here, BY_LR | {"ordering": ordering}))
+        assert [int(words.split()[2]) for words in legend(page)] == expected
+
+
 def test_a_group_opens_to_the_curves_of_its_runs(signed_in, alice, here, sweep):
     page = page_of(signed_in(alice).get(here, BY_LR))
     [first, _] = page.one("run-key").all("a")

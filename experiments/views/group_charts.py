@@ -12,11 +12,18 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from experiments import access, charts, group_curves
+from experiments import access, charts, group_curves, tables
 from experiments.charts import MAX_BUCKETS, MAX_SERIES, Overlaid
-from experiments.fields import Field
+from experiments.fields import Field, parse_field
 from experiments.group_curves import BANDS, MOST_GROUPS, RUNS_A_GROUP
-from experiments.grouping import Group, Grouping
+from experiments.grouping import (
+    Group,
+    Grouping,
+    add_spreads,
+    group_ordering,
+    grouped,
+    put_in_order,
+)
 from experiments.listing import Asked
 from experiments.models import Experiment, Run
 from experiments.paging import CURSOR_PARAMETER
@@ -31,7 +38,7 @@ from experiments.views.charts import (
 )
 from experiments.views.groups import (
     asked_grouping,
-    asked_groups,
+    asked_selection,
     labelled,
     page_url,
     place_in_list,
@@ -41,7 +48,7 @@ from exptrack.databases import TookTooLong, time_limit
 
 METRICS_PER_PAGE = 24
 # What one request of a chart reads at most, if it asks for several metrics.
-SERIES_AT_ONCE = 600
+SERIES_AT_ONCE = 2_400
 # What of the page's address says nothing of which groups are shown.
 NOT_OF_GROUPS = ("view", "metric", "page", "drawn", "x", "xscale", "yscale", "smoothing",
                  "outliers", "band", "limits", "hide")  # fmt: skip
@@ -93,11 +100,25 @@ class ShownGroups:
 
 
 def shown_groups(asked: Asked, experiment: Experiment, grouping: Grouping) -> ShownGroups:
-    """The groups that an address asks to see drawn, in the order of their table."""
-    found, _, filters = asked_groups(asked, experiment, grouping)
+    """The groups that an address asks to see drawn, in the order of their table. Of their metrics
+    only the one that orders them is read: a page asks for its charts a few at a time."""
+    rows, filters = asked_selection(asked, experiment)
+    found = grouped(rows, experiment.pk, grouping)
+    metrics = [each for each in [asked.read("ordering", ordered_by, None)] if each is not None]
+    add_spreads(found.groups, metrics)
+    ordering = asked.read("ordering", group_ordering(found.fields, metrics), "")
+    if ordering:
+        put_in_order(found, metrics, ordering)
     first = asked.read(CURSOR_PARAMETER, place_in_list, 0)
     shown = found.groups[first : first + MOST_GROUPS]
     return ShownGroups(found.fields, shown, first, len(found.groups), found.is_whole, filters)
+
+
+def ordered_by(ordering: str) -> Field | None:
+    """The metric that groups are ordered by, None when it is something else."""
+    word = ordering.removeprefix("-")
+    found = parse_field(word) if word.startswith("metrics.") else None
+    return found if found and found.aggregate in tables.COMPARED else None
 
 
 def group_charts_context(asked: Asked, experiment: Experiment, grouping: Grouping) -> dict:

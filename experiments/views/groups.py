@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db.models import QuerySet
 from django.urls import reverse
 
 from experiments import tables
@@ -52,13 +53,18 @@ def asked_group(asked: Asked, experiment: Experiment) -> Group | None:
     return group
 
 
+def asked_selection(asked: Asked, experiment: Experiment) -> tuple[QuerySet, dict]:
+    """The runs that an address leaves to be grouped, and the filters in force."""
+    rows, filters = asked.filtered(RunTableFilter, Run.objects.inside(experiment).for_table())
+    return selection(rows).rows if filters else rows, filters
+
+
 def asked_groups(
     asked: Asked, experiment: Experiment, grouping: Grouping
 ) -> tuple[Grouped, list[Field], dict]:
     """The groups of an address in its order, the metrics shown of them, the filters in force."""
     asked.join("columns")
-    rows, filters = asked.filtered(RunTableFilter, Run.objects.inside(experiment).for_table())
-    rows = selection(rows).rows if filters else rows
+    rows, filters = asked_selection(asked, experiment)
     columns = asked.read("columns", tables.parse_columns, None)
     if columns is None:
         columns = tables.default_columns(rows.newest(tables.RUNS_LOOKED_AT))
