@@ -185,13 +185,23 @@ def attribute_cell(run: Run, name: str) -> SafeString:
     if name == "status":
         return format_html("<td>{}</td>", status_badge(run.shown_status))
     if name == "duration":
-        return format_html('<td class="cell-number">{}</td>', duration(run.duration))
+        return format_html('<td class="cell-number">{}</td>', running_time(run))
     if name in MOMENTS:
         return format_html('<td class="number">{}</td>', ago(getattr(run, f"{name}_at")))
     if name == "id":
         return format_html("<td><code>{}</code></td>", run.pk)
     text = run.owner.username if name == "owner" else run.experiment.name
     return format_html('<td class="cell-name"><bdi>{}</bdi></td>', text)
+
+
+@register.filter
+def running_time(run: Run) -> SafeString | str:
+    """How long a run took; of one that is running it goes on in an open page."""
+    words = duration(run.duration)
+    if run.shown_status != "running" or run.duration is None:
+        return words
+    seconds = round(run.duration.total_seconds())
+    return format_html('<span data-seconds="{}">{}</span>', seconds, words)
 
 
 @cache

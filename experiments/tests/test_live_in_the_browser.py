@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 
 import numpy as np
 import pytest
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.urls import reverse
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from experiments import recording
@@ -307,6 +309,18 @@ def test_who_is_signed_out_meanwhile_is_told_and_offered_to_sign_in(
     page.get_by_role("link", name="Sign in").click()
     here = reverse("run-detail", args=[run.pk])
     page.wait_for_url(f"**{reverse('sign-in')}?next={here}")
+
+
+def test_the_time_of_a_running_run_goes_on(visit, run):
+    started = timezone.now() - timedelta(hours=1, minutes=2)
+    Run.objects.filter(pk=run.pk).update(started_at=started, last_seen_at=timezone.now())
+    page = visit("run-detail", run.pk)
+    expect(page.locator("dd [data-seconds]")).to_have_text("1 h 2 min")
+    Run.objects.filter(pk=run.pk).update(started_at=timezone.now() - timedelta(seconds=75))
+    visit("experiment-detail", run.experiment_id)
+    duration = page.locator("td [data-seconds]")
+    said = duration.inner_text()
+    expect(duration).not_to_have_text(said)
 
 
 def test_who_it_is_no_longer_shared_with_is_told(visit, page, charlie, faultless):
