@@ -7,12 +7,16 @@ from itertools import accumulate
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from experiments.compact import differences, shortened
 
+# However busy the machine is.
+quick = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
+
+@quick
 @given(st.lists(st.floats(), max_size=60))
 @example([1e9, 1e9 + 1e-3, 1e9 + 2e-3])
 @example([1.0, 1e-3, 1e-9, 1e-18])
@@ -47,6 +51,7 @@ def test_what_is_left_is_short(values, text):
     assert shortened(np.array(values)).tolist() == expected
 
 
+@quick
 @given(st.lists(st.integers(-(2**53) + 1, 2**53 - 1), min_size=1, max_size=60).map(sorted))
 def test_whole_numbers_are_added_up_again(x):
     assert list(accumulate(differences(np.array(x)))) == x

@@ -333,6 +333,6 @@ def test_statements_do_not_grow_with_runs(
 
 def test_the_page_of_a_hundred_runs_stays_light(signed_in, alice, experiment):
     runs = crowd(experiment, alice, 100)
-    for view, most in (("table", 700_000), ("charts", 320_000)):
+    for view, most in (("table", 450_000), ("charts", 350_000)):
         answer = signed_in(alice).get(address(runs, view=view))
         assert len(answer.content) < most, f"{view}: {len(answer.content):,}"

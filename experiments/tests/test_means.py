@@ -7,7 +7,7 @@ import statistics
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from experiments.means import Mean, mean_curve
@@ -87,7 +87,7 @@ def test_runs_count_between_their_ends_and_at_no_other_x():
     assert np.isnan(mean.std[5:]).all()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(CURVE, min_size=1, max_size=6), st.integers(1, 60))
 def test_it_is_what_a_plain_reckoning_gives(curves, buckets):
     mean = mean_of(*curves, buckets=buckets)

@@ -594,7 +594,8 @@ def test_logarithmic_buckets_are_as_fine_in_each_decade():
         thinned = downsample(x, np.zeros(len(x)), 602, True)
         per_decade = np.histogram(thinned.x, 10.0 ** np.arange(7))[0]
         assert thinned.x[:3].tolist() == [0, 1, 2]  # 0 apart, then the first to be drawn
-        assert per_decade[:2].tolist() == [9, 70]  # no more whole numbers fall apart there
+        assert per_decade[0] == 9  # there are no more whole numbers
+        assert 65 <= per_decade[1] <= 75
         assert (abs(per_decade[2:] - 100) <= 2).all()
 
 
