@@ -7,9 +7,9 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from experiments.models import Experiment
+from experiments.models import Experiment, Run
 from experiments.tests.browsing import rows
-from experiments.tests.crowds import crowd
+from experiments.tests.crowds import crowd, param
 
 
 @pytest.fixture
@@ -42,10 +42,15 @@ def test_the_best_settings_are_found_and_opened(visit, experiment):
 
 
 def test_the_groups_are_faultless(visit, experiment, faultless):
+    for number in range(8):
+        param(Run.objects.first(), f"extra/{number}", number).save()
     page = visit("experiment-detail", experiment.pk, query="?group=params.lr,tags.stage")
     faultless()
     page.get_by_role("button", name="Group").click()
     faultless()
+    page.get_by_role("searchbox", name="Search what to group by").fill("BATCH")
+    offered = page.get_by_role("list", name="Group by").get_by_role("listitem")
+    expect(offered).to_have_text([re.compile("^batch_size")])
     rows(page).first.get_by_role("link").click(force=True)
     page.wait_for_load_state()
     faultless()

@@ -1,4 +1,4 @@
-/* <filter-lines> holds a search field, lines (.line) and a [role=status]: what is typed leaves only
+/* <filter-lines> holds a search field, lines (.line, .menu-line) and a [role=status]: what is typed leaves only
    the lines that contain it. Without a script all lines are there and the field is not. */
 
 class FilterLines extends HTMLElement {
@@ -13,7 +13,7 @@ class FilterLines extends HTMLElement {
   handleEvent() {
     const wanted = this.querySelector("input").value.trim().toLowerCase();
     let shown = 0;
-    for (const line of this.querySelectorAll(".line")) {
+    for (const line of this.querySelectorAll(".line, .menu-line")) {
       line.hidden = !line.textContent.toLowerCase().includes(wanted);
       shown += line.hidden ? 0 : 1;
     }
