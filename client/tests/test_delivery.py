@@ -292,15 +292,22 @@ def test_the_address_may_be_pasted_with_its_api_path(tracker):
     assert tracker.run(run.id)["status"] == "finished"
 
 
-def test_a_gap_sends_the_client_back_to_the_batch_expected(tracker, wire, capfd):
-    from experiments.models import Writer
+def restore(run, **mark):
+    """Set the server's mark of a run's writer, as restoring a backup does: with the revision, by
+    which the server knows that what it remembers is no longer so."""
+    from experiments.models import Run, Writer
 
+    Writer.objects.filter(run=run.id).update(**mark)
+    Run.objects.filter(pk=run.id).update(revision=0)
+
+
+def test_a_gap_sends_the_client_back_to_the_batch_expected(tracker, wire, capfd):
     with exptrack.init("digits") as run:
         for step in range(5):
             run.log({"loss": step})
             until(lambda: run.pending == 0)
         # As after a restore: the server forgot the last three batches, points and marks.
-        Writer.objects.filter(run=run.id).update(seq=2)
+        restore(run, seq=2)
         run.log({"loss": 5})
 
     seqs = [batch["seq"] for batch in batches(wire)]
@@ -313,14 +320,12 @@ def test_a_gap_sends_the_client_back_to_the_batch_expected(tracker, wire, capfd)
 def test_a_gap_that_goes_back_too_far_is_said_and_the_rest_goes_on(
     tracker, wire, capfd, monkeypatch
 ):
-    from experiments.models import Writer
-
     monkeypatch.setattr("exptrack_client.spool.TRIM_BYTES", 0)
     with exptrack.init("digits") as run:
         for step in range(3):
             run.log({"loss": step})
             until(lambda: run.pending == 0)
-        Writer.objects.filter(run=run.id).delete()
+        restore(run, seq=0)
         run.log({"loss": 3})
 
     assert [step for step, _ in tracker.points(run.id, "loss")] == [0, 1, 2, 3]
@@ -328,12 +333,10 @@ def test_a_gap_that_goes_back_too_far_is_said_and_the_rest_goes_on(
 
 
 def test_a_writer_whose_number_another_took_goes_on_under_a_new_name(tracker, wire):
-    from experiments.models import Writer
-
     with exptrack.init("digits") as run:
         run.log({"loss": 0})
         until(lambda: run.pending == 0)
-        Writer.objects.filter(run=run.id).update(seq=2, digest=b"another body")
+        restore(run, seq=2, digest=b"another body")
         run.log({"loss": 1})
 
     assert tracker.points(run.id, "loss") == [(0, 0), (1, 1)]

@@ -12,6 +12,7 @@ import ssl
 import zlib
 from email.utils import parsedate_to_datetime
 from time import time
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 VERSION = "0.1.0"  # of this package
@@ -34,14 +35,13 @@ class Unreachable(Exception):
     """No answer came: whether the request was carried out is unknown."""
 
 
-class Answer:
+class Answer(NamedTuple):
     """What the server said. `body` is {} when it was no JSON object."""
 
-    def __init__(self, status: int, body: dict, is_json: bool, headers: object) -> None:
-        self.status = status
-        self.body = body
-        self.is_json = is_json
-        self.headers = headers
+    status: int
+    body: dict
+    is_json: bool
+    headers: object
 
     @property
     def ok(self) -> bool:
