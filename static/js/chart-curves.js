@@ -144,6 +144,7 @@ function rawLine(chart, { x, y }, look) {
 function marks(chart, { x, y, lo, nan, inf }, look) {
   const { ctx, chartArea: { top, bottom, left, right }, scales } = chart;
   ctx.fillStyle = look.oddInk;
+  ctx.globalAlpha = look.isFaded ? FADED : 1;
   x.forEach((value, i) => {
     const isOut = look.isY && isBelow(y[i], lo[i]);
     if (!(nan[i] || inf[i] || isOut) || !drawable(value, look.isX)) return;
