@@ -1,4 +1,4 @@
-"""How tests go about in a real browser; the fixtures `page`, `visit` and `faultless` stand in
+"""How tests go about in a real browser; the fixtures `page` and `visit` stand in
 conftest."""
 
 from __future__ import annotations

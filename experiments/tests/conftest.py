@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.urls import reverse
 from playwright.sync_api import Page
 
@@ -47,24 +46,3 @@ def visit(page, gunicorn_server) -> Callable[..., Page]:
         return page
 
     return opened
-
-
-@pytest.fixture
-def faultless(page) -> Callable[[], None]:
-    """Finds what axe finds, in both themes, and whether a narrow screen scrolls sideways."""
-    axe = Axe()
-
-    def check() -> None:
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            violations = axe.run(page).response["violations"]
-            assert [
-                (found["id"], node["html"][:300]) for found in violations for node in found["nodes"]
-            ] == []
-        size = page.viewport_size
-        for width in (360, 390, 2560):
-            page.set_viewport_size({"width": width, "height": 800})
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-        page.set_viewport_size(size)
-
-    return check

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 WITHOUT_CHROMIUM = (
@@ -41,3 +44,26 @@ def browser_type_launch_args() -> dict[str, object]:
     if os.geteuid() == 0:
         flags.append("--no-sandbox")
     return {"executable_path": CHROMIUM, "args": flags}
+
+
+@pytest.fixture
+def faultless(page: Page) -> Callable[[], None]:
+    """Finds what axe finds, in both themes, and whether any width of screen scrolls sideways."""
+    axe = Axe()
+
+    def check() -> None:
+        # Of all that axe knows only the contrast can differ between the themes.
+        for scheme, rules in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            options = {"resultTypes": ["violations"], **rules}
+            violations = axe.run(page, options=options).response["violations"]
+            assert [
+                (found["id"], node["html"][:300]) for found in violations for node in found["nodes"]
+            ] == []
+        size = page.viewport_size
+        for width in (360, 390, 2560):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.set_viewport_size(size)
+
+    return check
