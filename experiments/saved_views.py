@@ -27,7 +27,10 @@ log = structlog.get_logger(__name__)
 # What of an address says which runs are shown and how; a place in the list is not part of it.
 FILTERS = ("q", "search", "owner", "status", "tag", "within", "created_after", "created_before")
 TABLE = ("ordering", "columns", "group", "inside", "limit", "view")
-CURVES = ("drawn", "metric", "hide", "x", "xscale", "yscale", "smoothing", "outliers", "limits")
+CURVES = (
+    *("drawn", "metric", "hide", "x", "xscale", "yscale", "smoothing", "outliers", "band"),
+    "limits",
+)
 KEPT = frozenset((*FILTERS, *TABLE, *CURVES))
 LONGEST_QUERY = 8_000
 MOST_SHOWN = 200

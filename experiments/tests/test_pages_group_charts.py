@@ -17,6 +17,7 @@ from playwright.sync_api import expect
 
 from experiments import group_curves, recording
 from experiments.models import Collaborator, Experiment, Run
+from experiments.saved_views import kept_query
 from experiments.storing import Columns
 from experiments.tests import reading_pages
 from experiments.tests.crowds import crowd
@@ -120,6 +121,11 @@ def test_groups_can_be_in_the_order_of_a_metric_s_mean(signed_in, alice, experim
                                ("-runs", [3, 1, 2])):  # fmt: skip
         page = page_of(signed_in(alice).get(here, BY_LR | {"ordering": ordering}))
         assert [int(words.split()[2]) for words in legend(page)] == expected
+
+
+def test_a_saved_view_keeps_how_groups_are_drawn():
+    query = "view=charts&group=params.lr&band=range&xscale=log&hide=1a2b3c4d"
+    assert kept_query(f"{query}&cursor=20") == query
 
 
 def test_a_group_opens_to_the_curves_of_its_runs(signed_in, alice, here, sweep):
