@@ -97,7 +97,7 @@ def explain_all(experiment: Experiment, user: User, options: argparse.Namespace)
     user.role = user.Role.ADMIN
     user.save()
     for name, path in addresses(experiment).items():
-        print(f"\n{name}: {path}")
+        print(f"\n{name}: {path[:150]}")
         for label, plan in plans_of(user, path):
             report(label, plan, options.full)
 
