@@ -103,9 +103,9 @@ def statements(experiment: Experiment, query: str) -> Iterator[tuple[str, Callab
     rows = matching(Run.objects.inside(experiment).for_table(), search.parse(query), now)
     counted = rows.order_by().values("pk")[: paging.COUNT_LIMIT + 1]
     yield "found and counted", lambda: selection(rows).total[0], counted
-    found = selection(rows).rows
     for text in ORDERINGS:
         ordering = parse_ordering(text)
+        found = selection(rows, ordering).rows
         segment = found.segments(ordering, experiment.pk, now)[0]
         page = paging.ordered(segment, ordering.descending, None)[:PAGE]
         yield text, lambda page=page: len(page.all()), page

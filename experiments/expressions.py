@@ -120,6 +120,17 @@ class Words(Aggregate):
         return self.as_sql(compiler, connection, template="GROUP_CONCAT(%(expressions)s, ' ')")
 
 
+class Whether(Func):
+    """A condition that stays one: PostgreSQL makes no join of it."""
+
+    output_field = BooleanField()
+    conditional = True
+    template = "(CASE WHEN %(expressions)s THEN TRUE ELSE FALSE END)"
+
+    def as_sqlite(self, compiler, connection, **context):  # noqa: ANN001, ANN201
+        return self.as_sql(compiler, connection, template="%(expressions)s")
+
+
 class Among(Func):
     """Whether an id is one of many, which are given as words: as one text, since ten thousand
     parameters take the client longer than the database. `one_by_one` has an index look for each:

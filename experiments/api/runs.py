@@ -49,10 +49,12 @@ def listed(
     return rows, ordering, filterset
 
 
-def found_first(request: Request, rows: RunQuerySet) -> RunQuerySet:
+def found_first(
+    request: Request, rows: RunQuerySet, experiment: Experiment | None, ordering: Ordering
+) -> RunQuerySet:
     """The rows, by their ids where the request narrows them to few."""
     is_narrowed = not RunFilter.base_filters.keys().isdisjoint(request.query_params)
-    return selection(rows).rows if is_narrowed else rows
+    return selection(rows, ordering if experiment else None).rows if is_narrowed else rows
 
 
 def columns_of(request: Request) -> list | None:
@@ -98,9 +100,9 @@ class RunList(ApiView):
     def get(self, request: Request) -> Response:
         rows = Run.objects.visible_to(request.user).alive().for_table()
         rows, ordering, filters = listed(request, rows, ApiRunFilter, *PAGING)
-        if ordering.field.kind != "attribute":
-            rows = found_first(request, rows)
         experiment = filters.chosen_experiment()
+        if ordering.field.kind != "attribute":
+            rows = found_first(request, rows, experiment, ordering)
         columns = columns_of(request)
         experiment_id = experiment and experiment.pk
 
@@ -213,7 +215,8 @@ class RunCsv(AnyAcceptView):
         rows = Run.objects.visible_to(request.user).alive().for_table()
         rows, ordering, filters = listed(request, rows, ApiRunFilter)
         experiment = filters.chosen_experiment()
-        rows, columns = found_first(request, rows), columns_of(request)
+        rows = found_first(request, rows, experiment, ordering)
+        columns = columns_of(request)
         lines = tables.csv_of_runs(rows, ordering, experiment and experiment.pk, columns)
         return csv_response(lines, "runs.csv")
 
@@ -228,6 +231,6 @@ class ExperimentCsv(AnyAcceptView):
         experiment = access.readable_experiment(request.user, path_id(pk))
         rows = Run.objects.visible_to(request.user).alive().for_table()
         rows, ordering, _ = listed(request, rows.filter(experiment=experiment), RunFilter)
-        rows = found_first(request, rows)
+        rows = found_first(request, rows, experiment, ordering)
         lines = tables.csv_of_runs(rows, ordering, experiment.pk, columns_of(request))
         return csv_response(lines, "runs.csv")

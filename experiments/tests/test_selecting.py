@@ -48,9 +48,9 @@ def listed(rows, experiment, ordering):
 def test_few_or_many_they_are_the_same_in_every_order(experiment, query, limit, monkeypatch):
     monkeypatch.setattr("experiments.paging.COUNT_LIMIT", limit)
     rows = asked(experiment, query)
-    found = selection(rows)
-    assert found.total == paging.bounded_count(rows)
     for ordering in ORDERINGS:
+        found = selection(rows, parse_ordering(ordering))
+        assert found.total == paging.bounded_count(rows)
         assert listed(found.rows, experiment, ordering) == listed(rows, experiment, ordering)
 
 

@@ -193,8 +193,8 @@ def asked_runs(
     rows, filters = asked.filtered(RunTableFilter, Run.objects.inside(experiment).for_table())
     if group is not None:
         rows = by_ids(rows, words_of(group.run_ids))
-    found = selection(rows) if filters or group else everything(rows)
     ordering = asked.read("ordering", parse_ordering, NEWEST_FIRST)
+    found = selection(rows, ordering) if filters or group else everything(rows)
     return found, filters, ordering, asked.read("columns", tables.parse_columns, None)
 
 
