@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 
 import exptrack_client as exptrack
 import pytest
@@ -87,10 +86,11 @@ def test_a_server_away_at_exit_is_waited_for_no_longer_than_said(tracker, start_
     process = start_script(
         "from exptrack_client import lifecycle\nlifecycle.EXIT_PATIENCE = 1\n"
         + HEAD
-        + "while run.pending: time.sleep(0.01)\nsys.stdin.readline()\nrun.log({'loss': 1})",
+        + "while run.pending: time.sleep(0.01)\nprint('delivered', flush=True)\n"
+        + "sys.stdin.readline()\nrun.log({'loss': 1})",
     )
     process.stdout.readline()
-    time.sleep(1.5)
+    assert process.stdout.readline() == "delivered\n"
     tracker.server.kill()
     _, errors = process.communicate("go on\n", timeout=20)
 
@@ -191,7 +191,9 @@ assert os.waitpid(pid, 0)[1] == signal.SIGTERM
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX only")
 def test_a_killed_process_is_lost_only_until_it_speaks_again(tracker, start_script):
-    process = start_script(HEAD + "time.sleep(1.5); os.kill(os.getpid(), signal.SIGKILL)")
+    process = start_script(
+        HEAD + "while run.pending: time.sleep(0.01)\nos.kill(os.getpid(), signal.SIGKILL)"
+    )
     run_id, returned, _ = left_behind(process)
 
     assert returned == -signal.SIGKILL

@@ -130,7 +130,7 @@ def test_after_kill_9_everything_that_reached_the_spool_arrives_once(
 def test_a_run_that_was_killed_goes_on_after_its_own_points(tracker, spool, start_script):
     process = start_script(LOGGING, "offline")
     run_id = process.stdout.readline().strip()
-    time.sleep(1)
+    until(lambda: ever_held(spool) > 100)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=10)
 

@@ -95,12 +95,11 @@ class Recording:
 
     def wait(self, patience: float) -> None:
         """Wait until all is delivered, or written down when there is nobody to deliver it to."""
-        if self.sender is None:
-            self.outbox.is_sealed.wait(SEAL_SECONDS)
-        else:
+        if self.sender is not None:
             self.sender.wait_until_done(patience, lambda: self.pending)
-            if self.sender.done.is_set():  # also when it gave up: then the file is to be whole
-                self.outbox.is_sealed.wait(patience)
+            patience = max(patience, 1)
+        # What was not delivered is to stand in the file, whole, before anyone says so.
+        self.outbox.is_sealed.wait(SEAL_SECONDS if self.sender is None else patience)
 
     def report(self) -> int:
         """Say what was not delivered, why, and where it is; how many points that are."""
