@@ -30,7 +30,7 @@ def batches(wire):
     return [batch for batch in found if "metrics" in batch]
 
 
-def until(condition, seconds=10.0):
+def until(condition, seconds=30.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to that in time"

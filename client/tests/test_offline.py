@@ -24,7 +24,7 @@ def short_waits(monkeypatch):
     monkeypatch.setattr("exptrack_client.sender.SEND_EVERY", 0.1)
 
 
-def until(condition, seconds=10.0):
+def until(condition, seconds=30.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to that in time"
