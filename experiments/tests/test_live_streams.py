@@ -35,13 +35,19 @@ def server(request) -> GunicornServer:
 
 @pytest.fixture
 def listen(server):
-    """Opens streams: `listen(alice, run=run.pk)`."""
+    """Opens streams: `listen(alice, run=run.pk)`; as a browser does, again where a worker of
+    the server has no place."""
     opened = []
 
     def open_stream(user, since="", **query) -> Listening:
         session = session_of(user) if isinstance(user, User) else user
         words = "&".join(f"{name}={value}" for name, value in query.items())
-        opened.append(Listening(server.url, session, words, since))
+
+        def has_place() -> bool:
+            opened.append(Listening(server.url, session, words, since))
+            return opened[-1].status != 503
+
+        wait_until(has_place)
         return opened[-1]
 
     yield open_stream
