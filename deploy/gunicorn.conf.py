@@ -10,7 +10,8 @@ from exptrack import settings  # noqa: E402
 
 wsgi_app = "exptrack.wsgi"
 bind = f"{settings.HOST}:{settings.PORT}"
-worker_class = "gthread"
+# Threads, of which charts have a lane of their own.
+worker_class = "exptrack.lanes.Worker"
 workers = settings.WORKERS
 threads = settings.THREADS
 # One import instead of one a worker, and a killed worker is back at once. Nothing that a fork
