@@ -62,7 +62,7 @@ SWAP = """WITH swapped AS (
     UPDATE experiments_run r SET last_seen_at = %s, revision = r.revision + 1
     FROM experiments_experiment e
     WHERE r.id = %s AND r.revision = %s AND r.created_at = %s AND r.owner_id = %s
-      AND r.experiment_id = %s AND e.id = r.experiment_id
+      AND r.status <> 'queued' AND r.experiment_id = %s AND e.id = r.experiment_id
       AND (e.visibility = 'internal' OR e.owner_id = r.owner_id)"""
 
 
