@@ -53,6 +53,7 @@ class TokenScheme(OpenApiAuthenticationExtension):
     """How a script says who it is."""
 
     target_class = TokenAuthentication
+    match_subclasses = True
     name = "token"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict:
