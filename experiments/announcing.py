@@ -99,7 +99,8 @@ class Listener:
         return True
 
     def hears_within(self, seconds: float) -> bool:
-        """Wait until something is said, but no longer than this; whether it was."""
+        """Wait until something is said, but no longer than this; whether it was, or can no longer
+        be heard."""
         until = time.monotonic() + seconds
         try:
             while (left := until - time.monotonic()) > 0:
@@ -107,6 +108,7 @@ class Listener:
                     return True
         except (RedisError, OSError) as error:
             self.fail(error)
+            return True
         return False
 
     def drain(self) -> None:

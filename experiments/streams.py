@@ -105,12 +105,21 @@ class Hub:
         listener = Listener()
         try:
             while not self.is_over():
-                begun = time.monotonic()
-                self.tick()
-                self.pause(listener, time.monotonic() - begun)
+                self.look_and_wait(listener)
         finally:
             listener.close()
             connections.close_all()
+
+    def look_and_wait(self, listener: Listener) -> None:
+        """Look once, and wait as `pause` says. Whatever fails, the next look may not: the thread
+        is all that its streams have."""
+        begun = time.monotonic()
+        try:
+            self.tick()
+            self.pause(listener, time.monotonic() - begun)
+        except Exception as error:  # noqa: BLE001
+            log.warning("live_look_failed", error=repr(error))
+            time.sleep(TICK_SECONDS)
 
     def is_over(self) -> bool:
         """Whether the thread has nothing more to do; the next stream then begins a new one."""
@@ -134,17 +143,13 @@ class Hub:
                 return
 
     def tick(self) -> None:
-        """Look once, and tell whom it concerns. Whatever fails, the next look may not."""
+        """Look once, and tell whom it concerns."""
         with self.lock:
             self.has_changed = False
             watch, before = union(self.watched.values()), dict(self.cursor)
-        try:
-            close_old_connections()
-            heads = live.read_heads(watch, before)
-            runs = live.changed(heads, watch, before)
-        except Exception as error:  # noqa: BLE001 - the thread is all that its streams have
-            log.warning("live_look_failed", error=repr(error))
-            return
+        close_old_connections()
+        heads = live.read_heads(watch, before)
+        runs = live.changed(heads, watch, before)
         with self.lock:
             self.note(heads, runs, watch, before)
             told = list(self.watched.items())
