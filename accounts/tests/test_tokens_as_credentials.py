@@ -80,9 +80,9 @@ def test_nonsense_opens_nothing(client, alice, token):
 
 def test_a_typing_slip_costs_no_query(alice, token, django_assert_num_queries):
     secret = token(alice)
-    swapped = secret[:10] + secret[11] + secret[10] + secret[12:]
+    slip = "b" if secret[10] == "a" else "a"
     with django_assert_num_queries(0):
-        assert Token.objects.by_secret(swapped) is None or swapped == secret
+        assert Token.objects.by_secret(secret[:10] + slip + secret[11:]) is None
 
 
 def test_finding_a_token_takes_one_query(alice, token, django_assert_num_queries):
