@@ -105,20 +105,19 @@ class Hub:
         listener = Listener()
         try:
             while not self.is_over():
-                self.look_and_wait(listener)
+                begun = time.monotonic()
+                self.tick()
+                self.rest(listener, time.monotonic() - begun)
         finally:
             listener.close()
             connections.close_all()
 
-    def look_and_wait(self, listener: Listener) -> None:
-        """Look once, and wait as `pause` says. Whatever fails, the next look may not: the thread
-        is all that its streams have."""
-        begun = time.monotonic()
+    def rest(self, listener: Listener, cost: float) -> None:
+        """`pause`, whatever fails in it: the thread is all that its streams have."""
         try:
-            self.tick()
-            self.pause(listener, time.monotonic() - begun)
+            self.pause(listener, cost)
         except Exception as error:  # noqa: BLE001
-            log.warning("live_look_failed", error=repr(error))
+            log.warning("live_pause_failed", error=repr(error))
             time.sleep(TICK_SECONDS)
 
     def is_over(self) -> bool:
@@ -143,13 +142,17 @@ class Hub:
                 return
 
     def tick(self) -> None:
-        """Look once, and tell whom it concerns."""
+        """Look once, and tell whom it concerns. Whatever fails, the next look may not."""
         with self.lock:
             self.has_changed = False
             watch, before = union(self.watched.values()), dict(self.cursor)
-        close_old_connections()
-        heads = live.read_heads(watch, before)
-        runs = live.changed(heads, watch, before)
+        try:
+            close_old_connections()
+            heads = live.read_heads(watch, before)
+            runs = live.changed(heads, watch, before)
+        except Exception as error:  # noqa: BLE001 - the thread is all that its streams have
+            log.warning("live_look_failed", error=repr(error))
+            return
         with self.lock:
             self.note(heads, runs, watch, before)
             told = list(self.watched.items())
