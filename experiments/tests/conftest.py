@@ -9,6 +9,7 @@ from django.urls import reverse
 from playwright.sync_api import Page
 
 from accounts.models import User
+from experiments.models import Experiment
 from experiments.tests.browsing import EXPECTED, enter
 from experiments.tests.contract import CheckedClient
 
@@ -22,6 +23,18 @@ def api(token: Callable[..., str]) -> Callable[..., CheckedClient]:
         return CheckedClient(token(user, **fields) if user else None)
 
     return script
+
+
+@pytest.fixture
+def experiment(alice: User) -> Experiment:
+    """An experiment of Alice's, to be filled."""
+    return Experiment.objects.create(owner=alice, name="digits")
+
+
+@pytest.fixture
+def here(experiment: Experiment) -> str:
+    """The address of its page."""
+    return reverse("experiment-detail", args=[experiment.pk])
 
 
 @pytest.fixture

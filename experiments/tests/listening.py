@@ -7,7 +7,7 @@ import select
 import socket
 import time
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -23,6 +23,14 @@ class Event:
     event: str
     data: dict
     id: str | None
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait for something that another thread or process brings about, 20 s at most."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def session_of(user: User) -> str:

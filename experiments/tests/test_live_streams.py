@@ -22,7 +22,7 @@ from experiments.models import Experiment, Metric, Run
 from experiments.reading import loaded
 from experiments.storing import Columns
 from experiments.streams import Mailbox
-from experiments.tests.listening import Listening, session_of
+from experiments.tests.listening import Listening, session_of, wait_until
 from exptrack.tests.servers import GunicornServer
 
 
@@ -202,13 +202,6 @@ def told(monkeypatch, transactional_db):
     for response in opened:
         response.close()
     wait_until(lambda: streams.hub.thread is None)
-
-
-def wait_until(condition) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def sign_out(user, run):

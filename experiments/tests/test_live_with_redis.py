@@ -13,6 +13,7 @@ from experiments import announcing, recording, streams
 from experiments.announcing import Listener, breaker
 from experiments.models import Run
 from experiments.storing import Columns
+from experiments.tests.listening import wait_until
 from exptrack.tests.redis_server import RedisServer
 
 FOR_EVER = 3600
@@ -68,13 +69,6 @@ def follow(signed_in, alice, run) -> Iterator:
     for answer in opened:
         answer.close()
     wait_until(lambda: streams.hub.thread is None)
-
-
-def wait_until(condition) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def next_points(parts) -> str:

@@ -8,22 +8,12 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import expect
 
-from experiments.models import Experiment, Run
+from experiments.models import Run
 from experiments.tests import reading_pages
 from experiments.tests.crowds import METRICS, crowd
 from experiments.tests.reading_pages import Element, page_of
 
 NOW = {"view": "charts"}
-
-
-@pytest.fixture
-def experiment(alice) -> Experiment:
-    return Experiment.objects.create(owner=alice, name="digits")
-
-
-@pytest.fixture
-def here(experiment) -> str:
-    return reverse("experiment-detail", args=[experiment.pk])
 
 
 def charts(page: Element) -> list[str]:

@@ -27,16 +27,6 @@ BY_LR = {"view": "charts", "group": "params.lr"}
 DOORS = ("group-series", "group-means")
 
 
-@pytest.fixture
-def experiment(alice) -> Experiment:
-    return Experiment.objects.create(owner=alice, name="digits")
-
-
-@pytest.fixture
-def here(experiment) -> str:
-    return reverse("experiment-detail", args=[experiment.pk])
-
-
 def start(user, params: dict, **metrics) -> Run:
     run, _ = recording.start_run(user=user, experiment="digits", params=params)
     columns = {name: Columns(values=np.asarray(values, float), steps=np.arange(len(values)) * 2)

@@ -20,16 +20,6 @@ from experiments.tests.reading_pages import link, page_of, table_of
 
 
 @pytest.fixture
-def experiment(alice) -> Experiment:
-    return Experiment.objects.create(owner=alice, name="digits")
-
-
-@pytest.fixture
-def here(experiment) -> str:
-    return reverse("experiment-detail", args=[experiment.pk])
-
-
-@pytest.fixture
 def sweep(alice, experiment) -> None:
     """Two learning rates × three seeds, and a run without one."""
     for lr, optimizer, losses in ((0.1, "adam", (1, 2, 3)), (0.01, "sgd", (4, 4, 4))):

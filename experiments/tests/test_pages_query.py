@@ -8,7 +8,6 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from experiments import recording
-from experiments.models import Experiment
 from experiments.storing import Columns
 from experiments.tests.crowds import crowd
 from experiments.tests.hostile import PAYLOADS, is_inert
@@ -17,16 +16,6 @@ from experiments.tests.reading_pages import link, page_of, table_of
 pytestmark = pytest.mark.django_db
 
 FROM_THE_FIELD = {"HX-Request": "true", "HX-Trigger": "filters"}
-
-
-@pytest.fixture
-def experiment(alice) -> Experiment:
-    return Experiment.objects.create(owner=alice, name="digits")
-
-
-@pytest.fixture
-def here(experiment) -> str:
-    return reverse("experiment-detail", args=[experiment.pk])
 
 
 @pytest.fixture
