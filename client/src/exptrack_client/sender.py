@@ -147,6 +147,7 @@ class Sender:
             self.is_complete = True
             if self.outbox.spool is not None:
                 self.outbox.spool.remove()
+            self._leftovers.close()  # what it says, it says before finish() returns
             self.done.set()
         elif not self._is_ending and not self._is_joined:
             self._leftovers.work(self._is_busy)
