@@ -22,7 +22,7 @@ demo-large: $(VENV)/runs ## Add an experiment of 10,000 made-up runs (ARGS="--ru
 test: $(VENV)/tests node_modules/installed ## Run every test on SQLite, then on PostgreSQL
 	@.ci/chromium; .ci/redis
 	@status=0; for database in sqlite postgresql; do \
-	    EXPTRACK_TEST_DATABASE=$$database $(IN_VENV) -m pytest --numprocesses 4 --dist worksteal $(ARGS) || status=1; \
+	    EXPTRACK_TEST_DATABASE=$$database $(IN_VENV) -m pytest --numprocesses 4 --dist worksteal $(if $(CI),--reruns 1 --rerun-show-tracebacks) $(ARGS) || status=1; \
 	done; exit $$status
 
 check: $(VENV)/tests node_modules/installed ## Check style, migrations and production settings
