@@ -152,7 +152,7 @@ def faults(user: User, runs: list[uuid.UUID]) -> list[str]:
 def contents(run: uuid.UUID) -> dict[str, object]:
     """What a run holds."""
     from experiments.models import Metric, Run
-    from experiments.storing import verify_metric
+    from experiments.upkeep import verify_metric
 
     stored = Run.objects.get(pk=run)
     metrics = Metric.objects.filter(run=run).select_related("tail")

@@ -163,7 +163,7 @@ def one_round(server: Served, shape: Shape, clients: int) -> Round:
 def check(runs: list[uuid.UUID], shape: Shape) -> None:
     """Everything sent is stored, once, and summed up rightly."""
     from experiments.models import Metric
-    from experiments.storing import verify_metric
+    from experiments.upkeep import verify_metric
 
     metrics = list(Metric.objects.filter(run__in=runs).select_related("tail"))
     assert len(metrics) == len(runs) * shape.series

@@ -220,7 +220,7 @@ def stored_values(run: uuid.UUID) -> dict[str, list[float]]:
 def drifted(run: uuid.UUID) -> list[str]:
     """What a run's summaries say against its points."""
     from experiments.models import Metric
-    from experiments.storing import verify_metric
+    from experiments.upkeep import verify_metric
 
     metrics = Metric.objects.filter(run=run).select_related("tail")
     return [f"{metric.name}: {fault}" for metric in metrics for fault in verify_metric(metric)]

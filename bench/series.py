@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from experiments import series  # noqa: E402
+from experiments import curves, series, summaries  # noqa: E402
 from experiments.series import Points  # noqa: E402
 
 
@@ -43,19 +43,19 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=21)
     rounds = parser.parse_args().rounds
     one, many = curve(1), curve(1_000_000)
-    before = series.extend(None, curve(1000))
+    before = summaries.extend(None, curve(1000))
     print("| what | median |\n|---|---|")
     for name, work in (
-        ("extend by one point", lambda: series.extend(before, one)),
+        ("extend by one point", lambda: summaries.extend(before, one)),
         ("pack one point", lambda: series.pack(one)),
     ):
         hundred = median_ms(lambda work=work: [work() for _ in range(100)], rounds)
         print(f"| {name} | {hundred * 10:.1f} µs |")
     for name, work in (
-        ("extend by 1,000,000", lambda: series.extend(None, many)),
-        ("one point a step of 1,000,000", lambda: series.canonical(many)),
-        ("1,000,000 to 1000 buckets", lambda: series.downsample(many.steps, many.values, 1000)),
-        ("smooth 1,000,000", lambda: series.smooth(many.values, 0.99)),
+        ("extend by 1,000,000", lambda: summaries.extend(None, many)),
+        ("one point a step of 1,000,000", lambda: curves.canonical(many)),
+        ("1,000,000 to 1000 buckets", lambda: curves.downsample(many.steps, many.values, 1000)),
+        ("smooth 1,000,000", lambda: curves.smooth(many.values, 0.99)),
     ):
         print(f"| {name} | {median_ms(work, rounds):.1f} ms |")
     for n in (64, 1_000, 4_096, 65_536):

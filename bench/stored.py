@@ -49,7 +49,7 @@ def faults(run: uuid.UUID, expected: Mapping[str, int]) -> list[str]:
     lost, doubled or out of order, and summaries that do not fit them."""
     from experiments import reading
     from experiments.models import Metric
-    from experiments.storing import verify_metric
+    from experiments.upkeep import verify_metric
 
     wrong, missing = [], dict(expected)
     for metric in Metric.objects.filter(run=run).select_related("tail"):

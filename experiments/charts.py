@@ -14,10 +14,11 @@ import msgspec
 import numpy as np
 from django.db.models import Count, Sum
 
-from experiments import compact, reading, series
+from experiments import compact, curves, reading
+from experiments.curves import Buckets
 from experiments.models import Metric, Run
 from experiments.querysets import folded_contains
-from experiments.series import Buckets, Points
+from experiments.series import Points
 from experiments.tables import csv_cell, csv_line
 from experiments.values import InvalidValue, field_name
 from experiments.wire import encoded
@@ -197,11 +198,11 @@ def needed_steps(axis: Axis) -> tuple[int | None, int | None]:
 def drawn(run: Run, metric: Metric, points: Points, other: Points | None, axis: Axis) -> Curve:
     """One series in the range and the buckets of the axis."""
     x, y = along(axis, run, points, other)
-    smooth = series.smooth(y, axis.smoothing) if axis.smoothing else None
+    smooth = curves.smooth(y, axis.smoothing) if axis.smoothing else None
     first = 0 if axis.low is None else np.searchsorted(x, axis.low, "left")
     last = len(x) if axis.high is None else np.searchsorted(x, axis.high, "right")
     x, y = x[first:last], y[first:last]
-    thin = series.downsample(x, y, axis.buckets, axis.is_log)
+    thin = curves.downsample(x, y, axis.buckets, axis.is_log)
     if smooth is not None:
         smooth = smooth[first:last][thin.index]
     return Curve(run.pk, metric.name, len(x), metric.count, thin, smooth)
@@ -212,9 +213,9 @@ def along(
 ) -> tuple[np.ndarray, np.ndarray]:
     """One point a step, ordered along the axis: x (int64 or float64) and y float64."""
     if other is not None:
-        x, positions = series.align(points, other)
-        return x, series.canonical(points).values[positions]
-    chosen = series.canonical(points)
+        x, positions = curves.align(points, other)
+        return x, curves.canonical(points).values[positions]
+    chosen = curves.canonical(points)
     if axis.x == "step":
         return chosen.steps, chosen.values
     order = np.argsort(chosen.times, kind="stable")

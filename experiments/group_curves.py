@@ -12,10 +12,10 @@ import numpy as np
 
 from experiments import charts
 from experiments.charts import MAX_BUCKETS, Axis, Curve
+from experiments.curves import Buckets
 from experiments.grouping import Group
 from experiments.means import Mean, mean_curve
 from experiments.models import Metric, Run
-from experiments.series import Buckets
 from experiments.tables import csv_line
 
 MOST_GROUPS = 20

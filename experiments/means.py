@@ -17,8 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments import series
-from experiments.series import Buckets
+from experiments.curves import Buckets, bucket_starts
 
 
 @dataclass(slots=True)
@@ -79,7 +78,7 @@ def places(x: np.ndarray, buckets: int, is_log: bool) -> tuple[np.ndarray, np.nd
     distinct = np.unique(x)
     if len(distinct) <= buckets:
         return distinct, np.searchsorted(distinct, x)
-    starts = series.bucket_starts(distinct, buckets, is_log)
+    starts = bucket_starts(distinct, buckets, is_log)
     ends = np.append(starts[1:], len(distinct)) - 1
     return distinct[ends], np.searchsorted(distinct[starts], x, "right") - 1
 

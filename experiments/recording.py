@@ -38,13 +38,13 @@ from experiments.storing import (
     Mark,
     Receipt,
     add_points,
-    compact_series,
     inserts,
     key,
     lock_run,
     milliseconds,
     run_from,
 )
+from experiments.upkeep import compact_series
 from experiments.values import (
     experiment_title,
     readable_name,

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
-from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db import connection
 from uuid_utils.compat import uuid7
 
-from experiments import reading, series
-from experiments.models import Experiment, Metric, Run
+from experiments import series, summaries
+from experiments.models import Experiment, Run
 from experiments.refusals import Gone, Invalid, checked
-from experiments.series import Points, Summary
+from experiments.series import Points
+from experiments.summaries import Summary
 from experiments.values import field_name
 from exptrack.databases import write_together
 
@@ -222,7 +222,7 @@ def extended(
         held = known.get(name) or OpenSeries(key(uuid7()), name)
         greatest = held.summary.last_step if held.summary else None
         points = placed(columns[name], greatest, now_ms, name)
-        held.summary = series.extend(held.summary, points)
+        held.summary = summaries.extend(held.summary, points)
         new.chunks += keep(held, points)
         new.touched.append(held)
         new.accepted += len(points)
@@ -358,7 +358,7 @@ def seal(held: OpenSeries, points: Points) -> list[tuple]:
 def chunk_row(metric_id: object, position: int, points: Points) -> tuple:
     """One chunk, in the order of CHUNKS."""
     code, data = series.encode(points)
-    least, greatest = series.finite_range(points.values)
+    least, greatest = summaries.finite_range(points.values)
     steps = int(points.steps.min()), int(points.steps.max())
     return key(uuid7()), metric_id, position, len(points), *steps, least, greatest, code, data
 
@@ -377,55 +377,3 @@ def merge_small_chunks(held: OpenSeries) -> None:
     open_points, held.position, held.small_chunks = held.data, first, 0
     write_together(list(inserts(CHUNKS, seal(held, points))))
     held.data = open_points
-
-
-def needs_compaction() -> Q:
-    """Which tails `compact_run` would touch."""
-    return Q(small_chunks__gt=1) | ~Q(data=b"")
-
-
-def compact_run(*, run: Run, at_most: int | None = None) -> int:
-    """Seal the tails and merge the small chunks of a run's series; how many were touched.
-    Points stay the same to the bit, and so does every summary."""
-    with transaction.atomic():
-        lock_run(run.pk)
-        # Whoever stores by comparing revisions must see that the tails have moved.
-        Run.objects.filter(pk=run.pk).update(revision=F("revision") + 1)
-        return compact_series(run.pk, at_most=at_most)
-
-
-def compact_series(run_id: uuid.UUID, *, at_most: int | None = None) -> int:
-    """`compact_run` for a locked run whose revision the caller moves on."""
-    limit = "" if at_most is None else f" LIMIT {int(at_most)}"
-    touched = fetch_series(
-        f"{SELECT_SERIES} AND (t.small_chunks > 1 OR length(t.data) > 0){limit}", [key(run_id)]
-    )
-    chunks = []
-    for held in touched:
-        if held.data:
-            chunks += seal(held, series.unpack(held.data))
-    write_together(list(inserts(CHUNKS, chunks)))
-    for held in touched:
-        merge_small_chunks(held)
-    write_together(list(inserts(TAILS, tail_rows(touched))))
-    return len(touched)
-
-
-# --- Checking --------------------------------------------------------------------------------
-
-
-def verify_metric(metric: Metric) -> list[str]:
-    """What is wrong with a series, loaded with its tail: its summary recomputed from its
-    points; [] when nothing."""
-    summary, held = None, 0
-    for points in reading.blocks(metric):
-        summary = series.extend(summary, points)
-        held += len(points)
-    if held != metric.count or summary is None:
-        return [f"count: the row says {metric.count}, there are {held} points"]
-    found = asdict(summary)
-    return [
-        f"{column}: the row says {getattr(metric, column)!r}, the points give {found[column]!r}"
-        for column in SUMMARY_COLUMNS
-        if getattr(metric, column) != found[column]
-    ]

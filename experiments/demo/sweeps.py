@@ -21,9 +21,10 @@ from django.db import transaction
 from uuid_utils.compat import uuid7
 
 from accounts.models import User
-from experiments import series
+from experiments import series, summaries
 from experiments.models import Environment, Experiment, Metric, Param, Run, Tag, Tail
-from experiments.series import Points, Summary
+from experiments.series import Points
+from experiments.summaries import Summary
 from experiments.values import ADJECTIVES, NOUNS, ParamValue, param_value
 from exptrack.databases import insert_rows
 
@@ -170,7 +171,7 @@ def store(
     metrics, tails = [], []
     for sketch_of, name, curve in curves(sketches, points, now, numbers):
         pk = uuid7()
-        summary = astuple(series.extend(None, curve))
+        summary = astuple(summaries.extend(None, curve))
         metrics.append((pk, sketch_of.id, experiment.pk, name, *summary))
         tails.append((pk, 0, 0, series.pack(curve)))
     rows = {

@@ -15,9 +15,10 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from accounts.models import User
-from experiments import series
+from experiments import series, summaries
 from experiments.models import Experiment, Metric, Param, Run, Tag, Tail
-from experiments.series import Points, Summary
+from experiments.series import Points
+from experiments.summaries import Summary
 from experiments.values import param_value, readable_name
 
 OPTIMIZERS = ("adam", "sgd", "lion", "adamw")
@@ -128,5 +129,5 @@ def curve(name: str, seed: int) -> tuple[dict, bytes]:
     noise = chance.normal(0, 0.02, POINTS)
     values = falling + 0.1 + noise if "loss" in name else 1 - falling / 3.2 - 0.02 + noise
     points = Points.of(values=values, steps=steps, times=1_700_000_000_000 + steps * 1000)
-    summary: Summary = series.extend(None, points)
+    summary: Summary = summaries.extend(None, points)
     return asdict(summary), series.pack(points)

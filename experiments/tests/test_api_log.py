@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from experiments import recording, storing
+from experiments import recording, upkeep
 from experiments.models import Chunk, Metric, Run
 
 
@@ -100,10 +100,10 @@ def test_long_series_are_sealed_merged_and_read_whole(log, history, run):
         log({"metrics": {"loss": {"values": [float(n) for n in range(start, start + 100)]}}})
     assert history("loss")["values"] == [float(n) for n in range(7000)]
     assert Chunk.objects.count() < 10
-    assert storing.verify_metric(Metric.objects.select_related("tail").get()) == []
+    assert upkeep.verify_metric(Metric.objects.select_related("tail").get()) == []
     recording.finish_run(run=run, status="finished")
     assert history("loss")["values"] == [float(n) for n in range(7000)]
-    assert storing.verify_metric(Metric.objects.select_related("tail").get()) == []
+    assert upkeep.verify_metric(Metric.objects.select_related("tail").get()) == []
 
 
 def test_a_repeated_batch_adds_nothing(log, history):

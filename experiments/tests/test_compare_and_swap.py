@@ -9,7 +9,7 @@ from django.db import connection, connections
 from django.http import Http404
 from django.test.utils import CaptureQueriesContext
 
-from experiments import compare_and_swap, reading, recording, storing
+from experiments import compare_and_swap, reading, recording, upkeep
 from experiments.models import Experiment, Metric, Run
 from experiments.series import Points
 from experiments.storing import Columns
@@ -42,7 +42,7 @@ def statements_of(action):
 def stored(run):
     """Every value of every series, checked against its summary."""
     metrics = Metric.objects.filter(run=run).select_related("tail")
-    assert [fault for metric in metrics for fault in storing.verify_metric(metric)] == []
+    assert [fault for metric in metrics for fault in upkeep.verify_metric(metric)] == []
     return {
         metric.name: Points.concat(list(reading.blocks(metric))).values.tolist()
         for metric in metrics
@@ -129,7 +129,7 @@ def test_a_revision_that_moved_on_is_seen_and_nothing_is_overwritten(alice, run)
 def test_a_compaction_meanwhile_doubles_and_loses_nothing(alice, run):
     log(alice, run, batch(*range(40)), seq=1)
 
-    with during_the_swap(lambda: in_a_thread(lambda: storing.compact_run(run=run))):
+    with during_the_swap(lambda: in_a_thread(lambda: upkeep.compact_run(run=run))):
         log(alice, run, batch(40.0), seq=2)
     assert stored(run) == {"loss": [float(n) for n in range(41)]}
 

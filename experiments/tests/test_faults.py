@@ -28,7 +28,7 @@ from ledger import Load as LedgerLoad
 from repeats import Load, insist, lossy, refused_leftovers
 from stored import faults
 
-from experiments import reading, recording, series, storing
+from experiments import reading, recording, series, storing, summaries, upkeep
 from experiments.models import Metric, Run
 from experiments.refusals import RepeatDiffers, SequenceGap
 from experiments.series import Points
@@ -135,7 +135,7 @@ class History:
                 self.append(writer, len(self.sent[writer]), name, [*batch, (0, 0, 1.0)])
 
     def compact(self):
-        storing.compact_run(run=self.run)
+        upkeep.compact_run(run=self.run)
 
     def finish(self):
         recording.finish_run(run=self.run, status="finished")
@@ -161,8 +161,8 @@ def test_any_history_of_repeats_gaps_and_compactions_leaves_what_was_sent_once(
         true = columns_of(history.stored[metric.name])
         held = Points.concat(list(reading.blocks(metric)))
         assert series.pack(held) == series.pack(true)
-        assert storing.verify_metric(metric) == []
-        assert in_any_order(metric) == in_any_order(series.extend(None, in_order(true)))
+        assert upkeep.verify_metric(metric) == []
+        assert in_any_order(metric) == in_any_order(summaries.extend(None, in_order(true)))
 
 
 def columns_of(batch):

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from accounts.models import User
-from experiments import search, series
+from experiments import search, summaries
 from experiments.matching import matching
 from experiments.models import Experiment, Metric, Param, Run, Tag
 from experiments.series import Points
@@ -70,7 +70,7 @@ def run_of(experiment: Experiment, owner: User, drawn: Drawn) -> Run:
 def summary_of(points: list[tuple[int, float]]) -> dict:
     steps, values = zip(*points, strict=True)
     return asdict(
-        series.extend(None, Points.of(steps=steps, values=values, times=range(len(points))))
+        summaries.extend(None, Points.of(steps=steps, values=values, times=range(len(points))))
     )
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from experiments.curves import downsample
 from experiments.means import Mean, mean_curve
-from experiments.series import downsample
 
 NAN, INF = math.nan, math.inf
 VALUES = st.floats(-1e6, 1e6) | st.sampled_from([NAN, INF, -INF])

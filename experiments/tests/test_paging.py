@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.http import QueryDict
 
 from accounts.models import Token, User
-from experiments import paging, recording, series
+from experiments import paging, recording, summaries
 from experiments.fields import AGGREGATES, parse_ordering
 from experiments.models import Experiment, Metric, Param, Run
 from experiments.series import Points
@@ -85,7 +85,7 @@ def one_run(number: int, owners: list[User], experiments: list[Experiment]) -> R
 def metric(run: Run, name: str, last: float) -> Metric:
     values = np.array([last])
     points = Points.of(values=values, steps=np.array([3]), times=np.array([0]))
-    summary = series.extend(None, points)
+    summary = summaries.extend(None, points)
     columns = {column: getattr(summary, column) for column in summary.__dataclass_fields__}
     return Metric(run=run, experiment_id=run.experiment_id, name=name, **columns)
 

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import Token, User
-from experiments import curating, purging, reading, recording, storing
+from experiments import curating, purging, reading, recording, upkeep
 from experiments.models import Experiment, Metric, Run
 from experiments.remembering import MOST_REMEMBERED, Known, Memory, memory
 from experiments.series import Points
@@ -48,7 +48,7 @@ def cost(action) -> int:
 def stored(run) -> dict[str, list[float]]:
     """Every value of every series, checked against its summary."""
     metrics = Metric.objects.filter(run=run).select_related("tail")
-    assert [fault for metric in metrics for fault in storing.verify_metric(metric)] == []
+    assert [fault for metric in metrics for fault in upkeep.verify_metric(metric)] == []
     return {
         metric.name: Points.concat(list(reading.blocks(metric))).values.tolist()
         for metric in metrics
@@ -98,7 +98,7 @@ def test_a_series_that_another_process_began_is_not_begun_again(script, run):
 
 def test_a_compaction_meanwhile_doubles_and_loses_nothing(script, run):
     log(script, run, *range(40), seq=1)
-    out_of_date(run, lambda: storing.compact_run(run=run))
+    out_of_date(run, lambda: upkeep.compact_run(run=run))
     log(script, run, 40.0, seq=2)
     assert stored(run) == {"loss": [float(n) for n in range(41)]}
 

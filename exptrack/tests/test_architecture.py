@@ -20,7 +20,7 @@ DOORS = ("experiments.api", "experiments.views", "experiments.management", "expe
 PURE = tuple(
     f"experiments.{name}"
     for name in (
-        *("series", "means", "compact"),
+        *("series", "summaries", "curves", "means", "compact"),
         *("search", "syntax", "literals", "values", "fields"),
     )
 )
@@ -29,7 +29,7 @@ INNER = tuple(
     f"experiments.{name}"
     for name in (
         *("models", "querysets", "recording", "storing", "compare_and_swap", "curating"),
-        *("remembering", "starting"),
+        *("remembering", "starting", "upkeep"),
         *("purging", "storage", "reading", "tables", "selecting", "named_rows", "backlog"),
     )
 )
@@ -116,8 +116,10 @@ def test_what_is_pure_knows_neither_tables_nor_requests():
 
 
 def test_series_need_no_django():
-    tree = modules()["experiments.series"]
-    assert not [name for name in imported_by(tree) if is_in(name, ("django", *ROOMS))]
+    for name in ("series", "summaries", "curves"):
+        assert [
+            each for each in reached_from(f"experiments.{name}") if is_in(each, ("django",))
+        ] == []
 
 
 def test_what_writes_and_reads_knows_neither_requests_nor_serializers():

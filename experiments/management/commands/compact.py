@@ -11,7 +11,7 @@ from django.utils import timezone
 from experiments.management.chosen import add_choice, chosen_runs
 from experiments.models import Run, Tail
 from experiments.refusals import Gone
-from experiments.storing import compact_run, needs_compaction
+from experiments.upkeep import compact_run, needs_compaction
 
 SERIES_AT_ONCE = 200
 PROGRESS_EVERY = 1_000

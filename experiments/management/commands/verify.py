@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from experiments.management.chosen import add_choice, chosen_runs
 from experiments.models import Metric
 from experiments.reading import MissingPoints
-from experiments.storing import verify_metric
+from experiments.upkeep import verify_metric
 
 METRICS_AT_ONCE = 200
 PROGRESS_EVERY = 10_000
