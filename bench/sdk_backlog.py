@@ -34,12 +34,7 @@ def main() -> None:
     asked = parser.parse_args()
     print(machine())
     with served(asked.database) as server, tempfile.TemporaryDirectory() as folder:
-        os.environ |= {
-            "EXPTRACK_URL": server.url,
-            "EXPTRACK_TOKEN": server.secret,
-            "EXPTRACK_SPOOL": f"{folder}/spool",
-            "PYTHONPATH": str(ROOT / "client" / "src"),
-        }
+        os.environ |= server.sdk(folder)
         for _ in range(asked.pairs):
             for together in (1_000, 1):
                 synced(server, asked.records, together)

@@ -54,12 +54,7 @@ def main() -> None:
     windows, calls, lost, doubled, torn = [], [], 0, 0, 0
     with served(asked.database) as server, tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        os.environ |= {
-            "EXPTRACK_URL": server.url,
-            "EXPTRACK_TOKEN": server.secret,
-            "EXPTRACK_SPOOL": str(folder / "spool"),
-            "PYTHONPATH": str(ROOT / "client" / "src"),
-        }
+        os.environ |= server.sdk(folder)
         for number in range(asked.kills):
             run_id, called, killed = killed_run(folder, drawn, number % 2, asked.pause)
             reached, first_missing = in_spools(folder / "spool", run_id)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 from peers import Environment, environment, memory_of
-from served import ROOT, Served, arguments, machine, served
+from served import Served, arguments, machine, served
 
 METRICS = 10
 # How each is asked to log: `log(values, step)`, and `finish()`, after which all is stored.
@@ -122,12 +122,7 @@ def ours(server: Served, calls: int) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         held = stored_bytes()
         before = Metric.objects.count()
-        more = {
-            "EXPTRACK_URL": server.url,
-            "EXPTRACK_TOKEN": server.secret,
-            "EXPTRACK_SPOOL": f"{folder}/spool",
-            "PYTHONPATH": str(ROOT / "client" / "src"),
-        }
+        more = server.sdk(folder)
         used = sum(server.cpu_seconds().values())
         result = logged(sys.executable, OURS, calls, folder, more)
         result["cpu"] += sum(server.cpu_seconds().values()) - used

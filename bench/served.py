@@ -46,6 +46,16 @@ class Served:
     def url(self) -> str:
         return self.gunicorn.url
 
+    def sdk(self, folder: str | Path) -> dict[str, str]:
+        """The environment in which a script finds our SDK and this server; its spool is in
+        `folder`."""
+        return {
+            "EXPTRACK_URL": self.url,
+            "EXPTRACK_TOKEN": self.secret,
+            "EXPTRACK_SPOOL": f"{folder}/spool",
+            "PYTHONPATH": str(ROOT / "client" / "src"),
+        }
+
     def new_run(self, name: str) -> uuid.UUID:
         """The id of a new run of the member's."""
         from experiments import recording
