@@ -11,8 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 import exptrack.urls
+from experiments.api.backlog import LogParser
 from experiments.api.base import ApiView
-from experiments.api.parsers import BatchParser
 
 
 @csrf_exempt
@@ -25,7 +25,7 @@ def plain(request: HttpRequest) -> HttpResponse:
 class Parsed(ApiView):
     """Reads and checks a batch as `log/` does, for whoever shows a token or none."""
 
-    parser_classes = [BatchParser]
+    parser_classes = [LogParser]
 
     def post(self, request: Request) -> Response:
         return Response({"accepted": len(request.data[1])})

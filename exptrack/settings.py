@@ -10,7 +10,6 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from environ import Env
 
@@ -151,7 +150,6 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "axes",
-    "csp",
     "django_filters",
     "django_htmx",
     "drf_spectacular",
@@ -168,14 +166,14 @@ MIDDLEWARE = [
     "exptrack.middleware.ApiEdgeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "exptrack.middleware.ContentPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "exptrack.middleware.SignedOutFragmentMiddleware",
-    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "exptrack.middleware.LoginRequiredMiddleware",
     "exptrack.middleware.PrivateResponseMiddleware",
     "exptrack.middleware.PagesWithoutAnAnswerMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -284,20 +282,11 @@ if PRODUCTION:
     if read(truth, "EXPTRACK_BEHIND_PROXY", False):
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-CONTENT_SECURITY_POLICY = {
-    "DIRECTIVES": {
-        "default-src": [NONE],
-        "script-src": [SELF],
-        "style-src": [SELF],
-        "img-src": [SELF, "data:"],
-        "font-src": [SELF],
-        "connect-src": [SELF],
-        "form-action": [SELF],
-        "base-uri": [NONE],
-        "object-src": [NONE],
-        "frame-ancestors": [NONE],
-    }
-}
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
+    "object-src 'none'; frame-ancestors 'none'"
+)
 X_FRAME_OPTIONS = "DENY"
 
 # --- API -------------------------------------------------------------------------------------

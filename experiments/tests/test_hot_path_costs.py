@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 from django.db import connection, transaction
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from experiments import recording
@@ -46,6 +47,16 @@ def test_starting_a_run_takes_as_many_statements_with_few_names_as_with_many(api
                               environment=environment))  # fmt: skip
     # token, experiment, and what is written: one statement, or one each in a transaction
     assert (bare, rich) == ((3, 3) if connection.vendor == "postgresql" else (6, 9))
+
+
+def test_a_session_sent_along_with_a_token_costs_no_look_at_it(signed_in, token, alice, cost):
+    browser, stranger = signed_in(alice), Client()
+    header = {"Authorization": f"Bearer {token(alice)}"}
+    asked = "/api/v1/me/"
+    assert browser.get(asked, headers=header).status_code == 200
+    with_session = cost(lambda: browser.get(asked, headers=header))
+    assert with_session == cost(lambda: stranger.get(asked, headers=header))
+    assert "Cookie" not in browser.get(asked, headers=header).get("Vary", "")
 
 
 # --- Rows ----------------------------------------------------------------------------------------
