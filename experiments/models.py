@@ -366,13 +366,23 @@ class Metric(models.Model):
     @property
     def mean(self) -> float | None:
         """Of the finite values; None when there is none."""
-        finite = self.count - self.nan_count - self.inf_count
-        return self.sum / finite if finite else None
+        return mean_of(self.sum, self.count, self.nan_count, self.inf_count)
 
     @property
     def last_value(self) -> float:
         """The last value, finite or not."""
-        return self.last if self.last is not None else NOT_FINITE[self.last_kind]
+        return last_of(self.last, self.last_kind)
+
+
+def mean_of(total: float, count: int, nan_count: int, inf_count: int) -> float | None:
+    """The mean of a metric's finite values, whose sum is `total`; None when there is none."""
+    finite = count - nan_count - inf_count
+    return total / finite if finite else None
+
+
+def last_of(last: float | None, kind: str) -> float:
+    """The last value of a metric, finite or not."""
+    return NOT_FINITE[kind] if last is None else last
 
 
 class Tail(models.Model):

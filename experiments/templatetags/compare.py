@@ -11,12 +11,12 @@ from django import template
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from experiments.cells import best_mark, param_text, title
 from experiments.comparing import Compared
 from experiments.fields import Field
 from experiments.models import Metric, Param, Run, Tag
 from experiments.tables import RunTable
 from experiments.templatetags.format import NOTHING, number
-from experiments.templatetags.runs import best_mark, metric_value, param_text, title
 
 register = template.Library()
 
@@ -68,11 +68,7 @@ def metric_cells(comparison: Comparison, row: Compared) -> list[tuple]:
     """Class, title, mark, text and delta of each run's value of a metric."""
     field = Field("metric", row.name, comparison.aggregate)
     best = comparison.table.best(field)
-    values = {
-        run.pk: metric_value(found, field)
-        for run in comparison.runs
-        if (found := comparison.value(row, run)) is not None
-    }
+    values = {run.pk: comparison.table.value(run, field) for run in comparison.runs}
     base = values.get(comparison.baseline.pk) if comparison.deltas else None
     cells = []
     for run in comparison.runs:
@@ -123,7 +119,7 @@ def shown(found: Param | Tag | str | None) -> tuple[object, bool]:
         return NOTHING, False
     if isinstance(found, Param):
         is_number = found.number is not None
-        return bidi(param_text(found)), is_number
+        return bidi(param_text(found.text_head, found.number)), is_number
     text = found if isinstance(found, str) else found.text_head
     if isinstance(found, Tag) and not text:
         return "✓", False

@@ -9,11 +9,11 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from experiments.cells import LONGEST_UNCUT, best_mark, places, tail_of, title
 from experiments.fields import Field
 from experiments.grouping import Group, Grouped, Key, Spread
 from experiments.tables import least_is_best
 from experiments.templatetags.format import NOTHING, number
-from experiments.templatetags.runs import LONGEST_UNCUT, best_mark, places, tail_of, title
 
 if TYPE_CHECKING:
     from experiments.views.group_charts import ShownGroups

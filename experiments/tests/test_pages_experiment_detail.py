@@ -99,9 +99,10 @@ def test_numbers_are_short_and_exact_on_hover_and_stand_under_each_other(signed_
     start(alice, "a", params={"lr": 0.1}, metrics={"loss": 0.123456789})
     start(alice, "b", params={"lr": 0.0003}, metrics={"loss": 12.5})
     page = page_of(signed_in(alice).get(f"{here}?ordering=name&columns=params.lr,metrics.loss"))
-    lr, loss, *_ = page.all("td")
+    lr, loss, fine_lr, _ = page.all("td")
     assert (lr.words, loss.words, loss["title"]) == ("0.1", "0.1235", "0.123456789")
-    assert (lr.one("span").words, lr.one("span")["class"]) == (".1", "places-5")
+    assert lr["class"] == "short-3"
+    assert "class" not in fine_lr.attributes
 
 
 @pytest.mark.parametrize(
@@ -179,6 +180,17 @@ def test_chosen_columns_are_shown_in_their_order_behind_the_name(signed_in, alic
     assert row == {
         "Name": "one", "loss (mean)": "2", "a b": "true", "Owner": "alice", "x": "y",
         "bare": "✓", "Id": str(run.pk), "nope": "–", "t": "<i>",
+    }  # fmt: skip
+
+
+def test_every_attribute_has_a_column(signed_in, alice, here):
+    parent = start(alice, "parent")
+    run, _ = recording.start_run(user=alice, experiment="digits", name="child", parent=parent.pk)
+    columns = "name,parent,revision,last_seen,experiment,created,ended"
+    row, _ = table_of(page_of(signed_in(alice).get(f"{here}?columns={columns}")))
+    assert row == {
+        "Name": "child", "Parent": str(parent.pk), "Revision": f"{run.revision}",
+        "Last_seen": "just now", "Experiment": "digits", "Created": "just now", "Ended": "–",
     }  # fmt: skip
 
 

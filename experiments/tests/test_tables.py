@@ -7,10 +7,11 @@ from collections import Counter
 import pytest
 
 from experiments import tables
+from experiments.cells import places, short_of, tail_of
 from experiments.charts import run_colour
 from experiments.fields import Field
 from experiments.models import Experiment, Run
-from experiments.templatetags.runs import places, shown_of, spans, tail_of
+from experiments.templatetags.runs import shown_of, spans
 from experiments.tests.crowds import crowd
 
 
@@ -94,6 +95,16 @@ def test_what_stands_behind_the_point_is_measured(text, tail):
 
 def test_a_column_without_points_is_not_padded():
     assert places(["1", "20"]) == places([]) == 0
+    assert short_of("20", 0) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [("0.125", ""), ("0.5", "short-2"), ("7", "whole short-3"), ("NaN", ""), ("-∞", ""),
+     ("1.25e-5", ""), ("0.123456", "")],
+)  # fmt: skip
+def test_a_number_says_how_much_less_it_has_behind_its_point(text, short):
+    assert short_of(text, 4) == short
 
 
 def test_a_list_says_how_much_of_it_is_shown():

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.snippets import LOG_A_RUN
 from experiments import access, outcomes, querysets, tables
+from experiments.cells import columns_of, rows_of
 from experiments.expressions import words_of
 from experiments.fields import Field, Ordering, parse_ordering
 from experiments.filters import AGES, ExperimentFilter, RunTableFilter
@@ -22,7 +23,6 @@ from experiments.models import Experiment, Run
 from experiments.paging import CURSOR_PARAMETER, bounded_count
 from experiments.querysets import EXPERIMENT_KEYS, STATUSES
 from experiments.selecting import Selection, by_ids, everything, selection
-from experiments.templatetags.runs import looked_at
 from experiments.values import InvalidValue
 from experiments.views import groups
 from experiments.views.charts import choice
@@ -35,12 +35,6 @@ from exptrack.pages import wants_fragment
 
 EXPERIMENTS_PER_PAGE = 50
 NEWEST_FIRST = Ordering(Field("attribute", "started"), descending=True)
-# What a cell shows needs neither a param's JSON nor a text of 64 KiB.
-UNREAD = {
-    "param": ("experiment", "value", "text"),
-    "tag": ("experiment", "text"),
-    "metric": ("experiment", "last_time"),
-}
 
 
 @require_safe
@@ -146,15 +140,15 @@ def table_context(asked: Asked, experiment: Experiment) -> dict:
 
 def runs_context(asked: Asked, experiment: Experiment, group: Group | None) -> dict:
     """The page of runs that an address asks for, those of one group or all, in columns."""
-    found, filters, ordering, columns = asked_runs(asked, experiment, group)
+    found, filters, ordering, fields = asked_runs(asked, experiment, group)
     limit = asked.limit()
     page = asked.page(
         lambda now: found.rows.segments(ordering, experiment.pk, now),
         descending=ordering.descending,
         limit=limit,
     )
-    columns = named_first(columns or usual_columns(found.rows, ordering))
-    table = tables.chosen(page.rows, columns, without=UNREAD)
+    fields = named_first(fields or usual_columns(found.rows, ordering))
+    columns = columns_of(page.rows, fields)
     return {
         "filters": filters,
         "ordering": str(ordering),
@@ -162,9 +156,9 @@ def runs_context(asked: Asked, experiment: Experiment, group: Group | None) -> d
         "page_sizes": PAGE_SIZES,
         "page": page,
         "total": found.total,
-        "table": table,
-        "columns": looked_at(table),
-        "csv_url": csv_url(asked, experiment, columns),
+        "columns": columns,
+        "rows": rows_of(page.rows, columns),
+        "csv_url": csv_url(asked, experiment, fields),
     }
 
 

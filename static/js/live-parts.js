@@ -7,7 +7,7 @@
 
 const FIELDS = "input, select, textarea";
 const TYPED = "input:not([type=hidden], [type=checkbox]), select, textarea";
-const TAKEN_AWAY = ["title"];
+const TAKEN_AWAY = ["title", "class"];
 
 document.addEventListener("exptrack:page", ({ detail: { fresh } }) => {
   const parts = new Map([...fresh.querySelectorAll("[data-live]")].map((part) => [keyOf(part), part]));
