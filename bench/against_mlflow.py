@@ -105,11 +105,12 @@ def create(number: int, target: Target, runs: int) -> tuple[float, float]:
 
 
 def create_one(target: Target, script: Script) -> str:
+    """The id of a new run with all it has, in as few requests as each takes: MLflow's runs/create
+    takes neither params nor metrics."""
     if target.ours:
-        body = {"experiment": target.experiment, "params": PARAMS}
-        run = post(script, "/api/v1/runs/", body)["id"]
-        post(script, log_path(run), {"metrics": METRICS, "step": 0})
-        return run
+        first = {"metrics": METRICS, "step": 0}
+        body = {"experiment": target.experiment, "params": PARAMS, "log": first}
+        return post(script, "/api/v1/runs/", body)["id"]
     run, now = new_run(target, script), int(time.time() * 1000)
     params = [{"key": key, "value": str(value)} for key, value in PARAMS.items()]
     metrics = [

@@ -11,6 +11,7 @@ import unicodedata
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
+from typing import NamedTuple
 
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.models import F
@@ -29,18 +30,21 @@ from experiments.labels import (
 )
 from experiments.models import Experiment, Run
 from experiments.refusals import Conflict, Gone, Invalid, RepeatDiffers, SequenceGap, checked
-from experiments.remembering import remember
+from experiments.remembering import remember, remember_begun
 from experiments.starting import store_run, usual_experiment
 from experiments.storing import (
     MARKS,
     RUN_COLUMNS,
     Columns,
     Mark,
+    OpenSeries,
     Receipt,
     add_points,
+    extended,
     inserts,
     key,
     lock_run,
+    merged_by_name,
     milliseconds,
     run_from,
 )
@@ -136,7 +140,21 @@ def save_under_unique_name(user: User, experiment: Experiment, **options: object
 # --- A run's life ----------------------------------------------------------------------------
 
 
-def start_run(
+class Begun(NamedTuple):
+    """A run that was started or joined, whether it is new, and the series it began with."""
+
+    run: Run
+    is_new: bool
+    series: list[OpenSeries]
+
+
+def start_run(**fields: object) -> tuple[Run, bool]:
+    """`begin_run`, where nobody asks for the first points."""
+    run, is_new, _ = begin_run(**fields)
+    return run, is_new
+
+
+def begin_run(
     *,
     user: User,
     experiment: str,
@@ -149,24 +167,40 @@ def start_run(
     notes: str = "",
     started_at: datetime | None = None,
     resume: bool = False,
-) -> tuple[Run, bool]:
-    """Start a run in an experiment given by name or id; returns it and whether it is new.
+    metrics: Mapping[str, Columns] | None = None,
+    mark: Mark | None = None,
+) -> Begun:
+    """Start a run in an experiment given by name or id, with its first points, all or nothing.
 
     A known `id` in the same experiment is answered with that run, unchanged, so that a repeat
-    is harmless; with `resume` an ended one goes on. Any other known id is a Conflict.
+    is harmless; with `resume` an ended one goes on. Any other known id is a Conflict. Points
+    for a known run are those of a repeat, or of another process that joins: `append` tells them
+    apart by their mark, so who gives an id with points gives a mark too.
     """
+
+    def join() -> Begun:
+        run = join_run(user=user, experiment=experiment, id=id, resume=resume)
+        if metrics or mark:
+            numbered = mark._asdict() if mark else {}
+            append(user=user, run_id=run.pk, metrics=metrics or {}, **numbered)
+            run.refresh_from_db(fields=["revision", "status", "started_at", "last_seen_at"])
+        return Begun(run, False, [])
+
     if id is not None and Run.objects.filter(pk=id).exists():
-        return join_run(user=user, experiment=experiment, id=id, resume=resume), False
+        return join()
     checked_params = prepare_params(params or {})
     checked_labels = checked_tags(tags or {})
     # All that could be refused comes before the experiment, which may be made by this.
     checked_name = checked(title, name, "name") if name else readable_name()
     known_parent = visible_parent(user, parent)
+    now = timezone.now()
+    if mark:
+        is_next(Mark(mark.writer, 0, b""), mark)
+    points = extended((), merged_by_name(metrics or {}), milliseconds(now))
     into = usual_experiment(user, experiment) if user.may_write else None
     into = into or resolve_experiment(user=user, name_or_id=experiment)
     if not access.may_add_runs(user, into):
         access.refuse("You may not add runs to this experiment.")
-    now = timezone.now()
     run = Run(
         id=id or uuid7(),
         experiment=into,
@@ -176,16 +210,17 @@ def start_run(
         notes=notes,
         started_at=started_at or now,
         last_seen_at=now,
+        revision=1 if points.touched or mark else 0,
     )
     try:
-        store_run(run, checked_params, checked_labels, environment or {})
+        store_run(run, checked_params, checked_labels, environment or {}, points, mark)
     except IntegrityError:
         if id is None or not Run.objects.filter(pk=id).exists():
             raise
-        return join_run(user=user, experiment=experiment, id=id, resume=resume), False
+        return join()
     announce(into.pk)
-    remember(run)
-    return run, True
+    remember_begun(run, points.touched, mark)
+    return Begun(run, True, points.touched)
 
 
 def join_run(*, user: User, experiment: str, id: uuid.UUID, resume: bool) -> Run:

@@ -103,10 +103,18 @@ memory = Memory()
 
 
 def remember(run: Run) -> None:
-    """Note that this process was the last to write to a run, at the revision it has now; one at
-    its first has nothing yet. Only on PostgreSQL does anyone ask."""
+    """Note that this process was the last to write to a run, at the revision it has now. Only on
+    PostgreSQL does anyone ask."""
     if connection.vendor == "postgresql":
-        memory.keep(Known(run, whole=run.revision == 0))
+        memory.keep(Known(run))
+
+
+def remember_begun(run: Run, series: Iterable[OpenSeries], mark: Mark | None) -> None:
+    """Note a run that this process has just stored, with all the series it has."""
+    if connection.vendor == "postgresql":
+        known = Known(run, whole=True)
+        known.moved_on(run.revision, series, mark)
+        memory.keep(known)
 
 
 def forget_runs(**_: object) -> None:

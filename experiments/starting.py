@@ -1,4 +1,4 @@
-"""The rows of a new run: stored together with all that it was started with.
+"""The rows of a new run: stored together with all that it was started with, its first points too.
 
 As in `storing` the statements are written out, and on PostgreSQL they go as one: a sweep starts
 thousands of runs, and the ORM took four times what the database needs.
@@ -13,12 +13,27 @@ from datetime import datetime
 
 from django.db import connection, transaction
 from django.utils import timezone
+from uuid_utils.compat import uuid7
 
 from accounts.models import User
 from experiments.labels import PARAMS, TAGS, json_text, param_rows, tag_rows
 from experiments.models import Experiment, Run
 from experiments.refusals import checked
-from experiments.storing import Insert, Statement, as_pk, inserts, key
+from experiments.storing import (
+    CHUNKS,
+    MARKS,
+    METRICS,
+    TAILS,
+    Extended,
+    Insert,
+    Mark,
+    Statement,
+    as_pk,
+    inserts,
+    key,
+    summary_rows,
+    tail_rows,
+)
 from experiments.values import ParamValue, title, uuid_in
 from exptrack.databases import goes_as_one, prepared_cursor, write_together
 
@@ -62,14 +77,21 @@ def store_run(
     params: Mapping[str, ParamValue],
     tags: Mapping[str, str],
     environment: Mapping[str, object],
+    points: Extended,
+    mark: Mark | None,
 ) -> None:
     """Insert a run, whole or not at all; IntegrityError when its id is taken."""
+    marks = [(key(uuid7()), key(run.pk), *mark)] if mark else []
     where = [(key(run.pk), json_text(environment))] if environment else []
     statements = [
         *inserts(RUNS, [run_row(run)]),
         *inserts(PARAMS, param_rows(run, params)),
         *inserts(TAGS, tag_rows(run, tags)),
         *inserts(ENVIRONMENTS, where),
+        *inserts(METRICS, summary_rows(run.pk, run.experiment_id, points.touched)),
+        *inserts(CHUNKS, points.chunks),
+        *inserts(TAILS, tail_rows(points.touched)),
+        *inserts(MARKS, marks),
         last_run_moved(run.experiment_id, run.started_at),
     ]
     by_itself = goes_as_one(statements) and not connection.in_atomic_block

@@ -18,6 +18,7 @@ from experiments.fields import Field, Ordering, parse_field
 from experiments.models import Metric, Param, Run, Tag
 from experiments.named_rows import NAMES_SHOWN, columns_of_runs, rows_of_runs
 from experiments.paging import every_page
+from experiments.storing import OpenSeries
 from experiments.values import InvalidValue
 from experiments.wire import token
 from exptrack.databases import limited
@@ -165,13 +166,21 @@ def complete(runs: Sequence[Run]) -> RunTable:
     return table
 
 
-def as_started(run: Run, params: Mapping[str, object], tags: Mapping[str, str]) -> RunTable:
+def as_started(
+    run: Run, params: Mapping[str, object], tags: Mapping[str, str], series: Sequence[OpenSeries]
+) -> RunTable:
     """The table of a run that has nothing but what it was started with; nothing is asked."""
-    if max(len(params), len(tags)) > NAMES_SHOWN:
+    if max(len(params), len(tags), len(series)) > NAMES_SHOWN:
         return complete([run])
     values = {name: Param(name=name, value=value) for name, value in params.items()}
     labels = {name: Tag(name=name, text=text) for name, text in tags.items()}
-    return RunTable([run], params={run.pk: values}, metrics={run.pk: {}}, tags={run.pk: labels})
+    metrics = {
+        held.name: Metric(last=held.summary.last, last_kind=held.summary.last_kind)
+        for held in series
+    }
+    return RunTable(
+        [run], params={run.pk: values}, metrics={run.pk: metrics}, tags={run.pk: labels}
+    )
 
 
 def default_columns(runs: Sequence[Run]) -> list[Field]:

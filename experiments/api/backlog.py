@@ -1,4 +1,5 @@
-"""The body of `log/`: one batch, or several of one writer in a row."""
+"""Batches as they come: one, or several of one writer in a row, to `log/`; the first with the
+start of its run."""
 
 from __future__ import annotations
 
@@ -8,16 +9,21 @@ import msgspec
 from django.http import HttpRequest
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
 
 from experiments.api.errors import PayloadTooLarge, ValidationFailed
 from experiments.api.parsers import (
+    INT64_MAX,
     BatchIn,
+    StrictJSONParser,
     check_charset,
     complaint,
     decode,
     decode_batch,
     read_body,
 )
+from experiments.models import WRITER_LENGTH
+from experiments.values import InvalidValue, printable
 
 
 class BacklogIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -29,6 +35,7 @@ class BacklogIn(msgspec.Struct, forbid_unknown_fields=True):
 # As "batches" is the only name of its object, it comes first.
 BACKLOG = re.compile(rb'\s*\{\s*"batches"\s*:')
 MAX_BATCHES = 10_000
+IDEMPOTENCY_SEQ = 1
 
 
 class LogParser(BaseParser):
@@ -43,6 +50,29 @@ class LogParser(BaseParser):
         if BACKLOG.match(body):
             return decode_backlog(body)
         return decode_batch(body), body
+
+
+class StartParser(StrictJSONParser):
+    """The body of `runs/`, in which `log` is a BatchIn of points with its very bytes, as if it had
+    come to `log/` alone."""
+
+    def parse(self, stream: HttpRequest, media_type: str, parser_context: dict) -> object:
+        fields = super().parse(stream, media_type, parser_context)
+        if isinstance(fields, dict) and isinstance(fields.get("log"), dict):
+            body = bytes(decode(read_body(stream), dict[str, msgspec.Raw])["log"])
+            fields["log"] = decode_first(body), body
+        return fields
+
+
+def decode_first(body: bytes) -> BatchIn:
+    """The batch that comes with the start of a run, which has params and tags of its own."""
+    batch = decode_batch(body)
+    if batch.params or batch.tags:
+        raise ValidationFailed(
+            "Params and tags of a new run stand beside its log.",
+            {"log": ["Give metrics, writer, seq and step, and no params or tags."]},
+        )
+    return batch
 
 
 def decode_backlog(body: bytes) -> list[tuple[BatchIn, bytes]]:
@@ -77,3 +107,32 @@ def decode_one_of_many(number: int, body: bytes) -> BatchIn:
             {f"batches[{number}]": ["Give metrics, writer and seq, and no params or tags."]},
         )
     return batch
+
+
+def writer_of(request: Request, batch: BatchIn) -> tuple[str | None, int | None]:
+    """Who wrote the batch and which of theirs it is; (None, None) when it does not say.
+    `Idempotency-Key` is a writer of that name with seq 1."""
+    key = request.headers.get("Idempotency-Key")
+    writer, seq = (key, IDEMPOTENCY_SEQ) if key is not None else (batch.writer, batch.seq)
+    if key is not None and batch.writer is not None:
+        raise ValidationFailed(
+            "Give either an Idempotency-Key or a writer.", {"writer": ["Leave one of them out."]}
+        )
+    if (writer is None) != (seq is None):
+        missing = "seq" if seq is None else "writer"
+        raise ValidationFailed(
+            "A writer numbers its batches.", {missing: ["writer and seq belong together."]}
+        )
+    if writer is None:
+        return None, None
+    if not 1 <= len(writer) <= WRITER_LENGTH:
+        raise ValidationFailed(
+            "The writer cannot be used.", {"writer": [f"1 to {WRITER_LENGTH} characters."]}
+        )
+    try:
+        printable(writer, "A writer")
+    except InvalidValue as error:
+        raise ValidationFailed("The writer cannot be used.", {"writer": [str(error)]}) from error
+    if not 1 <= seq <= INT64_MAX:
+        raise ValidationFailed("The seq cannot be used.", {"seq": ["Counts up from 1."]})
+    return writer, seq

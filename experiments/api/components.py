@@ -242,6 +242,7 @@ ANSWERS: dict[str, Schema] = {
     ),
 }
 
+LABELS = ("params", "tags")
 MAP_LIMITS = {"propertyNames": FIELD_NAMES, "maxProperties": 10_000}
 BATCH: Schema = record(
     ["metrics", "params", "tags", "writer", "seq", "step"],
@@ -279,6 +280,11 @@ BATCH: Schema = record(
     writer=nullable({"type": "string", "minLength": 1, "maxLength": WRITER_LENGTH}),
     seq=nullable({"type": "integer", "minimum": 1, "maximum": 2**63 - 1}),
     step=nullable(INTEGER),
+)
+# What comes with the start of a run, which has params and tags of its own.
+FIRST_BATCH: Schema = record(
+    BATCH["properties"],
+    **{name: schema for name, schema in BATCH["properties"].items() if name not in LABELS},
 )
 # Of these, params and tags have to be empty, and writer and seq to be there.
 BACKLOG: Schema = record(batches=list_of(ref("Batch"), minItems=1, maxItems=10_000))
@@ -341,7 +347,7 @@ def refusal(status: int) -> Schema:
 
 REQUEST_ID_HEADER = header_refs("X-Request-ID")
 COMPONENTS = {
-    "schemas": {**ANSWERS, "Batch": BATCH, "Backlog": BACKLOG},
+    "schemas": {**ANSWERS, "Batch": BATCH, "FirstBatch": FIRST_BATCH, "Backlog": BACKLOG},
     "headers": {name: {"description": text, "schema": STRING} for name, text in HEADERS.items()},
     "responses": {
         str(status): {

@@ -246,7 +246,8 @@ RUNS = {
         "Start a run, or join one by its id",
         {200: ref("RunDetail"), 201: ref("RunDetail")},
         body=serializers.RunIn,
-        refuses=(404, 409),
+        query=LOG_HEADERS,
+        refuses=(404, 409, 422),
     ),
     "RunCsv.get": Operation(
         "exportRuns",

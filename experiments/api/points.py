@@ -15,23 +15,20 @@ from rest_framework.response import Response
 from accounts.authentication import RememberedTokenAuthentication, looked_up
 from experiments import access, backlog, charts, comparing, reading, recording
 from experiments.api import serializers
-from experiments.api.backlog import LogParser
+from experiments.api.backlog import LogParser, writer_of
 from experiments.api.base import AnyAcceptView, ApiView, checked_input, csv_response, path_id
 from experiments.api.errors import ValidationFailed
 from experiments.api.parsers import EMPTY_BODY, BatchIn, columns_of, refuse_too_many
 from experiments.compare_and_swap import append_from_memory
-from experiments.models import WRITER_LENGTH, Metric, Run
+from experiments.models import Metric, Run
 from experiments.storing import Columns, Mark, Receipt
 from experiments.tables import csv_line
-from experiments.values import InvalidValue, printable
 from experiments.wire import encoded, token
 
 DEFAULT_HISTORY = 10_000
 # Of more, each metric comes with fewer points, and `next` says where to go on.
 MAX_ANSWER_POINTS = 500_000
 METRICS_AT_ONCE = 2_000
-IDEMPOTENCY_SEQ = 1
-INT64_MAX = 2**63 - 1
 
 
 class RunLog(ApiView):
@@ -84,35 +81,6 @@ class RunLog(ApiView):
         if request.auth is None:
             looked_up(request)
             self.check_permissions(request)
-
-
-def writer_of(request: Request, batch: BatchIn) -> tuple[str | None, int | None]:
-    """Who wrote the batch and which of theirs it is; (None, None) when it does not say.
-    `Idempotency-Key` is a writer of that name with seq 1."""
-    key = request.headers.get("Idempotency-Key")
-    writer, seq = (key, IDEMPOTENCY_SEQ) if key is not None else (batch.writer, batch.seq)
-    if key is not None and batch.writer is not None:
-        raise ValidationFailed(
-            "Give either an Idempotency-Key or a writer.", {"writer": ["Leave one of them out."]}
-        )
-    if (writer is None) != (seq is None):
-        missing = "seq" if seq is None else "writer"
-        raise ValidationFailed(
-            "A writer numbers its batches.", {missing: ["writer and seq belong together."]}
-        )
-    if writer is None:
-        return None, None
-    if not 1 <= len(writer) <= WRITER_LENGTH:
-        raise ValidationFailed(
-            "The writer cannot be used.", {"writer": [f"1 to {WRITER_LENGTH} characters."]}
-        )
-    try:
-        printable(writer, "A writer")
-    except InvalidValue as error:
-        raise ValidationFailed("The writer cannot be used.", {"writer": [str(error)]}) from error
-    if not 1 <= seq <= INT64_MAX:
-        raise ValidationFailed("The seq cannot be used.", {"seq": ["Counts up from 1."]})
-    return writer, seq
 
 
 def backlog_of(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
+from uuid import UUID
 
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
@@ -10,7 +12,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from experiments import access, curating, recording, tables
-from experiments.api import serializers, shapes
+from experiments.api import parsers, serializers, shapes
+from experiments.api.backlog import StartParser, writer_of
 from experiments.api.base import (
     PAGING,
     AnyAcceptView,
@@ -28,6 +31,7 @@ from experiments.models import Environment, Experiment, Run
 from experiments.paging import Segment
 from experiments.querysets import RunQuerySet
 from experiments.selecting import selection
+from experiments.storing import Mark
 from experiments.values import InvalidValue, field_name
 from exptrack.databases import time_limit
 
@@ -82,12 +86,29 @@ def detail(request: Request, run: Run) -> dict:
     )
 
 
-def detail_as_started(request: Request, run: Run, fields: dict) -> dict:
+def detail_as_started(request: Request, begun: recording.Begun, fields: dict) -> dict:
     """`detail` of a run just started, from what it was started with."""
+    run = begun.run
     params = {field_name(name): value for name, value in (fields.get("params") or {}).items()}
     tags = {field_name(name): text for name, text in (fields.get("tags") or {}).items()}
-    table = tables.as_started(run, params, tags)
+    table = tables.as_started(run, params, tags, begun.series)
     return shapes.run_detail_json(request, run, table, fields.get("environment") or {})
+
+
+def first_points(request: Request, log: tuple | None, run_id: UUID | None) -> dict:
+    """What `recording.begin_run` takes of the batch that comes with a start. Where the run has an
+    id the batch must have a number, or nobody could tell a repeat from another process's."""
+    if log is None:
+        return {}
+    batch, body = log
+    writer, seq = writer_of(request, batch)
+    if writer is None and run_id is not None:
+        raise ValidationFailed(
+            "Points for a run with an id are numbered, so that a repeat adds nothing.",
+            {"log": ["Give writer and seq."]},
+        )
+    mark = Mark(writer, seq, hashlib.sha256(body).digest()) if writer is not None else None
+    return {"metrics": parsers.columns_of(batch), "mark": mark}
 
 
 class RunList(ApiView):
@@ -95,6 +116,7 @@ class RunList(ApiView):
 
     reads_query = True
     log_scope_methods = ("GET", "POST")
+    parser_classes = [StartParser]
 
     @time_limit()
     def get(self, request: Request) -> Response:
@@ -117,10 +139,11 @@ class RunList(ApiView):
 
     def post(self, request: Request) -> Response:
         fields = checked_input(serializers.RunIn, request.data)
-        run, created = recording.start_run(user=request.user, **fields)
-        if not created:
-            return Response(detail(request, run))
-        return Response(detail_as_started(request, run, fields), status=201)
+        points = first_points(request, fields.pop("log", None), fields.get("id"))
+        begun = recording.begin_run(user=request.user, **fields, **points)
+        if not begun.is_new:
+            return Response(detail(request, begun.run))
+        return Response(detail_as_started(request, begun, fields), status=201)
 
 
 class RunDetail(ApiView):

@@ -231,6 +231,16 @@ class CollaboratorIn(Strict):
     role = serializers.ChoiceField(Collaborator.Role.choices, default="viewer")
 
 
+@extend_schema_field({"$ref": "#/components/schemas/FirstBatch"})
+class FirstBatch(serializers.Field):
+    """A batch as the parser has read it."""
+
+    def to_internal_value(self, data: object) -> tuple:
+        if not isinstance(data, tuple):
+            raise ValidationError("This must be an object.")
+        return data
+
+
 class RunIn(Strict):
     experiment = Title(max_length=NAME_LENGTH)
     id = Uuid(required=False)
@@ -242,6 +252,7 @@ class RunIn(Strict):
     notes = Text(allow_blank=True, max_length=LONG_TEXT, required=False)
     started_at = Moment(required=False)
     resume = Boolean(required=False)
+    log = FirstBatch(required=False)
 
 
 class RunChange(Strict):
