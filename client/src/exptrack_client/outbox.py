@@ -151,12 +151,12 @@ class Outbox:
 
     def confirm(self, record: Record, points: int) -> None:
         """The record `next` gave is dealt with; so many of its points are stored."""
-        self.delivered += points
         with self._lock:
             if record is self._held:
                 self._held = self._held_piece = None
             else:
                 self.spool.confirm(record)
+        self.delivered += points
 
     def go_to(self, seq: int) -> int:
         """Go on with the record of this number, or the next there is; returns its number."""

@@ -126,6 +126,9 @@ class Sender:
                 self._postpone(f"{type(defect).__name__}: {defect}", None)
             else:
                 self._recover()
+                if self.is_complete:
+                    self.done.set()  # after all that there is to say: finish() may return now
+                    break
                 pause = 0 if self._has_seen_end else self._pause()
                 self._sleep(pause or SEND_EVERY, until_news=not pause)
         self.first_word.set()
@@ -147,8 +150,7 @@ class Sender:
             self.is_complete = True
             if self.outbox.spool is not None:
                 self.outbox.spool.remove()
-            self._leftovers.close()  # what it says, it says before finish() returns
-            self.done.set()
+            self._leftovers.close()
         elif not self._is_ending and not self._is_joined:
             self._leftovers.work(self._is_busy)
 

@@ -229,8 +229,9 @@ class Backoff:
     def reset(self) -> None:
         self.failures = 0
 
-    def next_wait(self, asked: float | None, longest: float = LONGEST_WAIT) -> float:
+    def next_wait(self, asked: float | None, longest: float | None = None) -> float:
         """Seconds until the next attempt; at least what the server asked for."""
+        longest = LONGEST_WAIT if longest is None else longest
         wait = min(FIRST_WAIT * 2 ** min(self.failures, 10), longest) * random.uniform(0.5, 1)
         self.failures += 1
         return wait if asked is None else max(wait, asked * random.uniform(1, 1.1))
