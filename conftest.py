@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 DATABASE = os.environ.setdefault("EXPTRACK_TEST_DATABASE", "sqlite")
@@ -74,6 +75,9 @@ cleanups: list[Callable[[], None]] = []
 if IS_FIRST_PROCESS:
     prepare_environment()
 prepare_django()
+
+# The same examples each time and everywhere, however slow the machine.
+hypothesis.settings.load_profile("ci")
 
 pytest_plugins = [
     f"exptrack.tests.{name}" for name in ("people", "servers", "browser", "redis_server")

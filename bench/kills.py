@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from exptrack.tests.postgres import PostgresServer
     from exptrack.tests.servers import GunicornServer
 
-SETTLE = 0.5  # seconds of undisturbed logging before the first kill and after the last
 # Stored; the database is away; the worker is away.
 EXPECTED = (
     *(200, 503, DUPLICATE),
@@ -97,12 +96,12 @@ def run_load(load: Load, clients: int, kills: int, strike: Strike) -> Result:
     drawn = random.Random(load.seed)
     logging = Group(clients, log, load)
     try:
-        wait_for_accepted(load, clients)
         killed_at = []
         for _ in range(kills):
+            wait_for_accepted(load, clients)
             time.sleep(drawn.uniform(0.05, 0.95))
             killed_at.append(strike(drawn))
-        time.sleep(SETTLE)
+        wait_for_accepted(load, clients)
     finally:
         load.stop.touch()
         seen = logging.results()
@@ -114,14 +113,19 @@ def run_load(load: Load, clients: int, kills: int, strike: Strike) -> Result:
 
 
 def wait_for_accepted(load: Load, clients: int) -> None:
-    """Return once every client has had a batch accepted."""
+    """Return once every client has had another batch accepted."""
     deadline = time.monotonic() + 60
     ledgers = [load.ledger(client) for client in range(clients)]
-    while not all(path.exists() and "accepted" in path.read_text() for path in ledgers):
+    before = [accepted_in(ledger) for ledger in ledgers]
+    while any(accepted_in(path) <= count for path, count in zip(ledgers, before, strict=True)):
         if time.monotonic() > deadline:
             raise TimeoutError("The clients do not get a batch accepted.")
         time.sleep(0.05)
-    time.sleep(SETTLE)
+
+
+def accepted_in(ledger: Path) -> int:
+    """How many batches a ledger calls accepted."""
+    return ledger.read_text().count("accepted") if ledger.exists() else 0
 
 
 def kill_workers(gunicorn: GunicornServer) -> Strike:

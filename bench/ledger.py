@@ -91,7 +91,7 @@ def read_identity(value: float) -> tuple[int, int, int]:
 
 def log(client: int, load: Load) -> Seen:
     """Log batch after batch, each until it is accepted, until told to stop."""
-    drawn, script = random.Random(f"{load.seed} {client}"), Script(load.url, load.secret, 20)
+    drawn, script = random.Random(f"{load.seed} {client}"), Script(load.url, load.secret)
     ledger, answers, accepted_at = Ledger(load.ledger(client)), Counter(), []
     batch = forgotten = seq = 0
     meet()

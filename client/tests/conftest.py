@@ -5,14 +5,31 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from exptrack_client import lifecycle
+from exptrack_client.run import Run
+
+from exptrack.tests.waiting import PATIENCE
 
 from .faults import Wire
 
+# The SDK gives up soon, lest training waits for it. Tests that ask what arrives wait longer.
+PATIENT = {
+    "start": ("OPEN_SECONDS", "RESUME_SECONDS"),
+    "sender": ("PATIENCE_FOR_A_STRANGER",),
+    "lifecycle": ("SIGTERM_PATIENCE", "EXIT_PATIENCE"),
+    "run": ("FINISH_PATIENCE",),
+}
+# Between attempts it waits longer than tests can afford; what it waits for stays the same.
+QUICK = {
+    "transport.FIRST_WAIT": 0.05,
+    "sender.SEND_EVERY": 0.1,
+    "sender.LONGEST_WAIT_AT_THE_END": 0.2,
+}
 # Scripts can be run by another Python than the tests: EXPTRACK_TEST_PYTHON=python3.9
 PYTHON = os.environ.get("EXPTRACK_TEST_PYTHON", sys.executable)
 SOURCE = Path(__file__).resolve().parent.parent / "src"
@@ -51,6 +68,17 @@ class Tracker:
 
 
 @pytest.fixture(autouse=True)
+def waits(monkeypatch) -> None:
+    """How long the SDK waits in this process."""
+    for module, names in PATIENT.items():
+        for name in names:
+            monkeypatch.setattr(f"exptrack_client.{module}.{name}", PATIENCE)
+    monkeypatch.setitem(Run.finish.__kwdefaults__, "timeout", PATIENCE)
+    for name, seconds in QUICK.items():
+        monkeypatch.setattr(f"exptrack_client.{name}", seconds)
+
+
+@pytest.fixture(autouse=True)
 def spool(tmp_path, monkeypatch) -> Path:
     """The folder of this test's spools; nothing of the developer's own is read or written."""
     folder = tmp_path / "spool"
@@ -67,6 +95,18 @@ def tracker(gunicorn_server, alice, api, monkeypatch) -> Iterator[Tracker]:
     monkeypatch.setenv("EXPTRACK_TOKEN", tracker.token)
     yield tracker
     lifecycle.end_all("killed", "", 5)
+    end_senders()
+
+
+def end_senders() -> None:
+    """End what still tries to deliver, as the end of its process would: it would speak up in
+    another test."""
+    for thread in threading.enumerate():
+        if thread.name == "exptrack":
+            sender = thread._target.__self__
+            sender.done.set()
+            sender.outbox.news.set()
+            thread.join(PATIENCE)
 
 
 @pytest.fixture
@@ -76,6 +116,7 @@ def wire(tracker, monkeypatch) -> Iterator[Wire]:
     monkeypatch.setenv("EXPTRACK_URL", wire.url)
     yield wire
     lifecycle.end_all("killed", "", 5)
+    end_senders()
     wire.close()
 
 
@@ -83,10 +124,15 @@ def wire(tracker, monkeypatch) -> Iterator[Wire]:
 def start_script(tracker) -> Iterator[Callable[..., subprocess.Popen]]:
     """Starts a training script of its own process: `start_script("...code...")`."""
     started = []
+    patient = "".join(
+        f"import exptrack_client.{module}; exptrack_client.{module}.{name} = {PATIENCE}\n"
+        for module, names in PATIENT.items()
+        for name in names
+    )
 
     def start(code: str, *arguments: str, **environment: str) -> subprocess.Popen:
         process = subprocess.Popen(
-            [PYTHON, "-c", code, *arguments],
+            [PYTHON, "-c", patient + code, *arguments],
             env={**os.environ, "PYTHONPATH": str(SOURCE), **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

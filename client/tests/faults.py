@@ -30,6 +30,7 @@ class Wire:
         self.most_bytes: int | None = None  # of a body; larger ones are a 413
         self.plain_body = False  # answer faults in HTML, as a proxy does
         self._upstream = urlsplit(upstream)
+        self._lock = threading.Lock()
         wire = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -56,6 +57,11 @@ class Wire:
         self._server.shutdown()
         self._server.server_close()
 
+    def begin_anew(self, *faults: object) -> None:
+        """Forget the requests so far; those that follow meet these faults and no earlier ones."""
+        with self._lock:
+            self.requests, self.faults = [], deque(faults)
+
     def sent(self, ending: str = "log/") -> list[tuple[str, dict, bytes]]:
         """The requests so far to paths that end so."""
         return [request for request in self.requests if request[0].endswith(ending)]
@@ -64,9 +70,10 @@ class Wire:
         body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
         if self._is_cut:
             return self.reset(handler)
-        self.requests.append((handler.path, dict(handler.headers), body))
-        due = handler.path.endswith(self.to) and self.faults
-        fault = self.faults.popleft() if due else None
+        with self._lock:
+            self.requests.append((handler.path, dict(handler.headers), body))
+            due = handler.path.endswith(self.to) and self.faults
+            fault = self.faults.popleft() if due else None
         if self.most_bytes is not None and len(body) > self.most_bytes:
             fault = 413
         if isinstance(fault, int):
@@ -98,7 +105,7 @@ class Wire:
             upstream.request(handler.command, handler.path, body, headers)
             response = upstream.getresponse()
             return response.status, response.read()
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return 502, b"<html>bad gateway</html>"
         finally:
             upstream.close()

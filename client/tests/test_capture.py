@@ -12,12 +12,15 @@ import pytest
 from exptrack_client import capture
 from exptrack_client.masking import masked_patch
 
+from exptrack.tests.waiting import PATIENCE
+
 pytestmark = pytest.mark.only_on("sqlite")  # nothing here meets a database
 
 
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
-    """A git repository with one commit, holding the script that runs."""
+    """A git repository with one commit, holding the script that runs, and time to look at it."""
+    monkeypatch.setattr(capture, "SECONDS", PATIENCE)
 
     def git(*arguments):
         who = ["-c", "user.name=Alice", "-c", "user.email=alice@example.org"]
@@ -129,7 +132,7 @@ def test_gpus_are_named_by_the_makers_tool_where_no_file_does(tmp_path, monkeypa
     (tmp_path / "nvidia-smi").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setattr(capture, "glob", lambda pattern: [])
-    assert capture.gpus(time.monotonic() + 30) == ["NVIDIA H100", "NVIDIA H100"]
+    assert capture.gpus(time.monotonic() + PATIENCE) == ["NVIDIA H100", "NVIDIA H100"]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ import exptrack_client as exptrack
 import pytest
 from exptrack_client import cli, login
 
+from exptrack.tests.waiting import PATIENCE
+
 pytestmark = pytest.mark.only_on("sqlite")
 
 
@@ -117,7 +119,7 @@ def test_it_runs_as_a_module_and_ends_quietly_when_nobody_listens(two_runs):
         env={**os.environ, "PYTHONPATH": source},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -9,6 +9,8 @@ import exptrack_client as exptrack
 import pytest
 from exptrack_client import names
 
+from exptrack.tests.waiting import PATIENCE
+
 pytestmark = pytest.mark.only_on("sqlite")
 
 LAUNCH = str(uuid.UUID(int=7))
@@ -78,7 +80,7 @@ with exptrack.init("gpt", params={"lr": 0.1}) as run:
     torchrun = {"TORCHELASTIC_RUN_ID": LAUNCH, "WORLD_SIZE": "3"}
     ranks = [start_script(code, **torchrun, RANK=str(rank)) for rank in range(3)]
     for rank in ranks:
-        _, errors = rank.communicate(timeout=60)
+        _, errors = rank.communicate(timeout=PATIENCE)
         assert rank.returncode == 0, errors
 
     (run,) = exptrack.runs("gpt")

@@ -8,6 +8,8 @@ import sys
 import exptrack_client as exptrack
 import pytest
 
+from exptrack.tests.waiting import PATIENCE
+
 # What is tested is this side; the other database would double the cost and tell nothing.
 pytestmark = pytest.mark.only_on("sqlite")
 
@@ -19,12 +21,12 @@ run.log({"loss": 0.5})
 print(run.id, flush=True)
 """
 # Not one long sleep: Python misses a signal that comes just before it, until it is over.
-WAIT = "\nfor _ in range(600): time.sleep(0.1)\n"
+WAIT = "\nwhile True: time.sleep(0.1)\n"
 
 
-def left_behind(process, seconds=30):
+def left_behind(process):
     """The run a script began, its exit code and what it said, once it is over."""
-    output, errors = process.communicate(timeout=seconds)
+    output, errors = process.communicate(timeout=PATIENCE)
     assert output, errors
     return output.split()[0], process.returncode, errors
 
@@ -55,7 +57,7 @@ def test_a_signal_marks_the_run_killed_and_still_ends_the_process(tracker, start
     process = start_script(HEAD + WAIT)
     run_id = process.stdout.readline().strip()
     process.send_signal(number)
-    process.communicate(timeout=20)
+    process.communicate(timeout=PATIENCE)
 
     assert process.returncode == -number
     assert tracker.run(run_id)["status"] == "killed"
@@ -67,7 +69,7 @@ def test_a_scripts_own_sigterm_handler_is_left_alone(tracker, start_script):
     process = start_script(own + HEAD + WAIT)
     process.stdout.readline()
     process.terminate()
-    process.communicate(timeout=20)
+    process.communicate(timeout=PATIENCE)
 
     assert process.returncode == 7
 
@@ -92,7 +94,7 @@ def test_a_server_away_at_exit_is_waited_for_no_longer_than_said(tracker, start_
     process.stdout.readline()
     assert process.stdout.readline() == "delivered\n"
     tracker.server.kill()
-    _, errors = process.communicate("go on\n", timeout=20)
+    _, errors = process.communicate("go on\n", timeout=PATIENCE)
 
     assert process.returncode == 0
     assert "1 point was not delivered" in errors
@@ -156,7 +158,7 @@ pid = os.fork()
 if pid == 0:
     run.log({"child": 1})
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(30)
+    time.sleep(3600)
 assert os.waitpid(pid, 0)[1] == signal.SIGTERM
 run.log({"parent": 1})
 """
@@ -179,7 +181,7 @@ if pid == 0:
     if not alone:
         os._exit(3)
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(30)
+    time.sleep(3600)
 assert os.waitpid(pid, 0)[1] == signal.SIGTERM
 """
     )

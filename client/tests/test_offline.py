@@ -14,21 +14,12 @@ from exptrack_client import cli, outbox
 from exptrack_client.folder import spool_files
 from exptrack_client.spool import NoSpool, Spool
 
+from exptrack.tests.waiting import PATIENCE, wait_until
+
+from .conftest import end_senders
+
 # What is tested is this side; the other database would double the cost and tell nothing.
 pytestmark = pytest.mark.only_on("sqlite")
-
-
-@pytest.fixture(autouse=True)
-def short_waits(monkeypatch):
-    monkeypatch.setattr("exptrack_client.transport.FIRST_WAIT", 0.05)
-    monkeypatch.setattr("exptrack_client.sender.SEND_EVERY", 0.1)
-
-
-def until(condition, seconds=30.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to that in time"
-        time.sleep(0.01)
 
 
 def an_offline_run(count=100, **options):
@@ -72,16 +63,14 @@ def test_what_a_finish_left_is_sent_by_the_next_run(tracker, spool, capfd):
     run = exptrack.init("digits", params={"lr": 0.1})
     for step in range(50):
         run.log({"loss": step}, step=step)
+    wait_until(lambda: is_written(run))
     assert run.finish(timeout=0.2) == 50
     assert "50 points are kept in" in capfd.readouterr().err
-    for thread in (run._recording.sender._thread,):
-        run._recording.sender.done.set()  # as when the process had ended
-        run._recording.outbox.news.set()
-        thread.join(5)
+    end_senders()
     tracker.server.start()
 
     with exptrack.init("digits") as other:
-        until(lambda: spool_files(spool) == [other._recording.outbox.spool.path])
+        wait_until(lambda: spool_files(spool) == [other._recording.outbox.spool.path])
     assert tracker.points(run.id, "loss") == steps(50)
     assert tracker.run(run.id)["status"] == "finished"
     assert "sent 50 points that an earlier run had left" in capfd.readouterr().err
@@ -115,9 +104,9 @@ def test_after_kill_9_everything_that_reached_the_spool_arrives_once(
 ):
     process = start_script(LOGGING, mode)
     run_id = process.stdout.readline().strip()
-    until(lambda: ever_held(spool) > 100)
+    wait_until(lambda: ever_held(spool) > 100)
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=10)
+    process.communicate(timeout=PATIENCE)
     held = ever_held(spool)
     assert cli.main(["sync"]) == 0
 
@@ -130,9 +119,9 @@ def test_after_kill_9_everything_that_reached_the_spool_arrives_once(
 def test_a_run_that_was_killed_goes_on_after_its_own_points(tracker, spool, start_script):
     process = start_script(LOGGING, "offline")
     run_id = process.stdout.readline().strip()
-    until(lambda: ever_held(spool) > 100)
+    wait_until(lambda: ever_held(spool) > 100)
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=10)
+    process.communicate(timeout=PATIENCE)
 
     with exptrack.init("digits", id=run_id, resume=True) as run:
         first = run._recording.queue.next_step
@@ -215,7 +204,7 @@ def test_offline_status_lists_what_waits_and_changes_nothing(tracker, spool, cap
     run = an_offline_run(1234)
     run.finish()
     live = an_offline_run(1)
-    until(lambda: is_written(live))
+    wait_until(lambda: is_written(live))
     before = [path.read_bytes() for path in spool_files(spool)]
 
     assert cli.main(["offline-status"]) == 0
@@ -247,10 +236,10 @@ def test_without_a_token_what_is_logged_is_kept_for_sync(tracker, spool, monkeyp
 
 def test_refused_requests_are_kept_and_named(tracker, wire, spool, capfd):
     with exptrack.init("digits") as run:
-        until(lambda: run._recording.outbox.spool is not None)
+        wait_until(lambda: run._recording.outbox.spool is not None)
         wire.faults.append(400)
         run.log({"loss": 1}, step=7)
-        until(lambda: not wire.faults and run.pending == 0)
+        wait_until(lambda: not wire.faults and run.pending == 0)
         assert run.finish() == 1
 
     (kept,) = (spool / "refused").iterdir()
@@ -300,7 +289,7 @@ def test_with_a_full_disk_everything_is_still_delivered_in_order(tracker, full_d
             full_disk.is_full = step >= 100
             run.log({"loss": step}, step=step)
             time.sleep(0.005)
-        until(lambda: run._recording.outbox.fault)
+        wait_until(lambda: run._recording.outbox.fault)
         full_disk.is_full = False
         while run._recording.outbox.fault:
             step += 1
@@ -319,11 +308,11 @@ def test_with_a_full_disk_and_no_server_finish_says_what_is_lost(tracker, full_d
     run = exptrack.init("digits")
     for step in range(10):
         run.log({"loss": step}, step=step)
-    until(lambda: run.pending == 0)
+    wait_until(lambda: run.pending == 0)
     tracker.server.stop()
     for step in range(10, 30):
         run.log({"loss": step}, step=step)
-    until(lambda: is_written(run))
+    wait_until(lambda: is_written(run))
     full_disk.is_full = True
     for step in range(30, 60):
         run.log({"loss": step}, step=step)

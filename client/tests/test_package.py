@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from exptrack.tests.waiting import PATIENCE
+
 pytestmark = pytest.mark.only_on("sqlite")
 
 FILES = sorted((Path(__file__).resolve().parent.parent / "src" / "exptrack_client").glob("*.py"))
@@ -50,7 +52,7 @@ def test_the_wheel_is_small_typed_and_brings_a_command(tmp_path):
         FILES[0].parent.parent.parent, project, ignore=shutil.ignore_patterns("tests", "*.egg-info")
     )
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*build, "--wheel-dir", tmp_path, project], check=True, timeout=120)
+    subprocess.run([*build, "--wheel-dir", tmp_path, project], check=True, timeout=PATIENCE)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as packed:
         names = packed.namelist()

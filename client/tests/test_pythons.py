@@ -11,6 +11,8 @@ import sys
 import exptrack_client as exptrack
 import pytest
 
+from exptrack.tests.waiting import PATIENCE
+
 from .conftest import SOURCE
 
 pytestmark = pytest.mark.only_on("sqlite")
@@ -71,7 +73,7 @@ def test_a_run_is_logged_synced_and_read_back_by(tracker, version):
         env={**os.environ, "PYTHONPATH": str(SOURCE), "PYENV_VERSION": version},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
 
     assert done.returncode == 0, done.stderr

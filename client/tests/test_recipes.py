@@ -9,6 +9,8 @@ import exptrack_client as exptrack
 import pytest
 from exptrack_client import cli
 
+from exptrack.tests.waiting import PATIENCE
+
 pytestmark = pytest.mark.only_on("sqlite")
 
 DOCUMENT = Path(__file__).resolve().parent.parent.parent / "docs" / "sdk.md"
@@ -30,7 +32,7 @@ def cook(start_script):
     def run(*headings, **environment):
         started = [start_script(recipes()[heading], **environment) for heading in headings]
         for script in started:
-            output, errors = script.communicate(timeout=60)
+            output, errors = script.communicate(timeout=PATIENCE)
             assert script.returncode == 0, errors
         return output
 
@@ -60,7 +62,7 @@ def test_a_plain_loop(tracker, cook):
 
 def test_a_pytorch_loop(tracker, cook, start_script):
     looked = start_script("import torch")
-    if "No module named 'torch'" in looked.communicate(timeout=120)[1]:
+    if "No module named 'torch'" in looked.communicate(timeout=PATIENCE)[1]:
         pytest.skip("PyTorch is not installed")
     cook("A PyTorch loop")
     (run,) = exptrack.runs("recipes", tag="torch")
@@ -71,7 +73,7 @@ def test_several_ranks(tracker, start_script):
     code = recipes()["Several ranks"]
     launch = {"EXPTRACK_RUN_ID": "slurm-4711", "WORLD_SIZE": "2"}
     for script in [start_script(code, **launch, RANK=str(rank)) for rank in range(2)]:
-        _, errors = script.communicate(timeout=60)
+        _, errors = script.communicate(timeout=PATIENCE)
         assert script.returncode == 0, errors
     (run,) = exptrack.runs("recipes")
     assert set(run.metrics) == {"loss", "rank0/loss", "rank1/loss"}

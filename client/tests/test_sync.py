@@ -8,7 +8,9 @@ import shutil
 from exptrack_client import cli
 from exptrack_client.folder import spool_files
 
-from .test_offline import an_offline_run, is_written, steps, until
+from exptrack.tests.waiting import wait_until
+
+from .test_offline import an_offline_run, is_written, steps
 
 
 def test_an_offline_run_is_sent_by_sync_as_it_was(tracker, spool, capfd):
@@ -47,7 +49,7 @@ def test_a_second_sync_adds_nothing_and_changes_nothing(tracker, spool, api, ali
 def test_copies_synced_while_the_run_still_writes_add_nothing(tracker, spool, tmp_path, capfd):
     run = an_offline_run(40)
     for number in range(3):
-        until(lambda: is_written(run))
+        wait_until(lambda: is_written(run))
         copy = tmp_path / f"copy{number}"
         shutil.copytree(spool, copy)
         assert cli.main(["sync", str(copy)]) == 0

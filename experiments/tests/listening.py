@@ -7,13 +7,14 @@ import select
 import socket
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.conf import settings
 from django.test import Client
 
 from accounts.models import User
+from exptrack.tests.waiting import PATIENCE
 
 
 @dataclass
@@ -23,14 +24,6 @@ class Event:
     event: str
     data: dict
     id: str | None
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait for something that another thread or process brings about, 20 s at most."""
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def session_of(user: User) -> str:
@@ -46,7 +39,7 @@ class Listening:
 
     def __init__(self, url: str, session: str | None, query: str, since: str = "") -> None:
         parsed = urllib.parse.urlsplit(url)
-        self.socket = socket.create_connection((parsed.hostname, parsed.port), timeout=20)
+        self.socket = socket.create_connection((parsed.hostname, parsed.port), timeout=PATIENCE)
         cookie = f"Cookie: {settings.SESSION_COOKIE_NAME}={session}\r\n" if session else ""
         last = f"Last-Event-ID: {since}\r\n" if since else ""
         self.socket.sendall(

@@ -13,6 +13,7 @@ from experiments import recording
 from experiments.api.errors import described
 from experiments.models import Tail
 from exptrack.tests.servers import GunicornServer
+from exptrack.tests.waiting import PATIENCE
 
 V1 = "/api/v1/"
 
@@ -209,7 +210,7 @@ def test_a_database_that_is_away_is_a_503(postgres_server):
         postgres_server.stop()
         status, headers, body = status_of(f"{served.url}{V1}me/", new_secret())
     finally:
-        served.kill()
+        served.remove()
     assert (status, body["error"]["code"]) == (503, "unavailable")
     assert int(headers["Retry-After"]) > 0
     assert body["error"]["request_id"] == headers["X-Request-ID"]
@@ -219,7 +220,7 @@ def status_of(url: str, secret: str) -> tuple[int, dict, dict]:
     """Status, headers and body of a GET over the wire."""
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {secret}"})
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return answer.status, dict(answer.headers), json.load(answer)
     except urllib.error.HTTPError as refused:
         with refused:

@@ -12,6 +12,7 @@ import pytest
 
 from experiments import recording
 from experiments.models import Experiment, Metric, Param, Run, Tag
+from exptrack.tests.waiting import PATIENCE
 
 V1 = "/api/v1/"
 DEEP = 2_000
@@ -476,7 +477,7 @@ def test_a_key_and_a_writer_together_are_a_400(send):
 
 def wire(server, head: str, body: bytes = b"", *, close: bool = False) -> tuple[int, bytes]:
     """Status and body of the answer to a request sent as it stands; `close` ends our side."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
         connection.sendall(head.replace("\n", "\r\n").encode("latin-1") + b"\r\n" + body)
         if close:
             connection.shutdown(socket.SHUT_WR)

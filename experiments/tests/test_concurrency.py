@@ -17,6 +17,7 @@ from writers import Load, run_load
 
 from experiments import recording
 from experiments.models import Experiment, Metric, Run
+from exptrack.tests.waiting import PATIENCE
 
 SEED = 20_261_123
 AT_ONCE = 4
@@ -35,7 +36,7 @@ def post_at_once(url, secret, path, bodies):
     def post(body):
         with Script(url, secret) as script:
             script.get("/api/v1/me/")
-            ready.wait(30)
+            ready.wait(PATIENCE)
             status, answer = script.post(path, json.dumps(body).encode())
             return status, json.loads(answer)
 
@@ -55,7 +56,7 @@ def test_writers_of_one_run_lose_and_double_nothing_while_readers_follow(
     assert result.wrong == []
     assert [view.wrong for view in result.views] == [[], []]
     assert len({view.digest for view in result.views}) == 1
-    assert min(view.polls for view in result.views) > 3
+    assert min(view.polls for view in result.views) > 1  # also where all was there at the first
     run.refresh_from_db()
     assert run.revision == load.writers * load.batches + result.answers["finishes"]
 

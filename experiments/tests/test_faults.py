@@ -198,7 +198,7 @@ def test_workers_killed_while_they_store_lose_and_double_nothing(
     load = LedgerLoad(gunicorn_server.url, token(alice), run.pk, tmp_path, SEED)
     result = log_while_killing(load, 4, kills=5, strike=kill_workers(gunicorn_server))
     assert result.verdict == replace(result.verdict, lost=0, doubled=0, partial=0, ghosts=0)
-    assert result.verdict.accepted > 10
+    assert result.verdict.accepted >= 6 * 4  # of each client between the kills, and round them
     assert result.drifted == []
     assert not result.unexpected
     assert len(result.killed_at) == 5

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import psutil
@@ -22,8 +23,9 @@ from experiments.models import Experiment, Metric, Run
 from experiments.reading import loaded
 from experiments.storing import Columns
 from experiments.streams import Mailbox
-from experiments.tests.listening import Listening, session_of, wait_until
+from experiments.tests.listening import Listening, session_of
 from exptrack.tests.servers import GunicornServer
+from exptrack.tests.waiting import PATIENCE, wait_until
 
 
 @pytest.fixture(params=["web process", "process of its own"])
@@ -107,17 +109,13 @@ def test_broken_streams_that_go_on_from_their_last_event_miss_nothing_and_repeat
     log(run, 0, [0.0], "a")
     stream = listen(session, run=run.pk)
     since = stream.next("run").id
-    is_logging = threading.Event()
-    writer = threading.Thread(target=log_for_a_while, args=(run, is_logging), daemon=True)
-    writer.start()
     held = defaultdict(list)
-    for events in (1, 2, 3, 1, 5, 2, 1, 4):
-        stream.close()
-        stream = listen(session, since=since, run=run.pk)
-        for _ in range(events):
-            since = take(stream.next(), held, since)
-    is_logging.set()
-    writer.join()
+    with logging_meanwhile(run):
+        for events in (1, 2, 3, 1, 5, 2, 1, 4):
+            stream.close()
+            stream = listen(session, since=since, run=run.pk)
+            for _ in range(events):
+                since = take(stream.next(), held, since)
     recording.finish_run(run=run, status="finished")
     for event in stream:
         since = take(event, held, since)
@@ -128,6 +126,19 @@ def test_broken_streams_that_go_on_from_their_last_event_miss_nothing_and_repeat
         name: values for name, values in stored.items() if values
     }
     assert sum(map(len, stored.values())) > 100
+
+
+@contextmanager
+def logging_meanwhile(run: Run) -> Iterator[None]:
+    """Log to the run in a thread as long as the block lasts."""
+    is_over = threading.Event()
+    writer = threading.Thread(target=log_for_a_while, args=(run, is_over))
+    writer.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        writer.join()
 
 
 def log_for_a_while(run: Run, until: threading.Event) -> None:
@@ -191,6 +202,7 @@ def told(monkeypatch, transactional_db):
     """Opens streams in this process, which ask at every step whether the reader still may."""
     monkeypatch.setattr(streams, "CHECK_SECONDS", 0)
     monkeypatch.setattr(streams, "HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr(streams, "WAIT_SECONDS", 0.1)
     opened = []
 
     def open_stream(browser, run) -> Iterator[str]:
@@ -345,7 +357,7 @@ def test_a_mailbox_keeps_order_and_knows_what_it_lost():
 def status_of(request: urllib.request.Request | str) -> int:
     """The status of an answer that is none."""
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=5)
+        urllib.request.urlopen(request, timeout=PATIENCE)
     refused.value.close()
     return refused.value.code
 

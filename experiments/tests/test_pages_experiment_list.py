@@ -18,6 +18,7 @@ from experiments.models import Collaborator, Experiment, Run
 from experiments.tests.crowds import crowd
 from experiments.tests.hostile import PAYLOADS, is_inert
 from experiments.tests.reading_pages import link, page_of, table_of
+from exptrack.tests.waiting import PATIENCE
 
 HERE = reverse("experiment-list")
 FRAGMENT = {"HX-Request": "true"}
@@ -143,7 +144,9 @@ def test_who_comes_first_finds_how_to_begin_and_what_to_paste_runs(
         "EXPTRACK_URL": gunicorn_server.url,
         "EXPTRACK_TOKEN": token(alice),
     }
-    subprocess.run([sys.executable, script], env=told, check=True, timeout=60, capture_output=True)
+    subprocess.run(
+        [sys.executable, script], env=told, check=True, timeout=PATIENCE, capture_output=True
+    )
     run = Run.objects.get()
     assert (run.experiment.name, run.status, run.metrics.get().count) == ("first", "finished", 100)
 

@@ -20,6 +20,8 @@ from pathlib import Path
 import psutil
 import psycopg
 
+from exptrack.tests.waiting import PATIENCE, wait_until
+
 # Waits for the end of its input, which comes with the end of our process, even by SIGKILL.
 WATCH = """
 cat >/dev/null
@@ -79,7 +81,7 @@ class PostgresServer:
             start_new_session=True,
             **self._account,
         )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while not self._answers():
             if self.pid is None or time.monotonic() > deadline:
                 raise RuntimeError(f"PostgreSQL does not start:\n{self.log()}")
@@ -90,7 +92,7 @@ class PostgresServer:
         """Stop it in order, waiting for no client."""
         if self.pid is not None:
             self._process.send_signal(signal.SIGINT)
-            self._process.wait(timeout=30)
+            self._process.wait(timeout=PATIENCE)
 
     def kill(self) -> None:
         """Kill the postmaster and all its children by SIGKILL, as a crash of the machine would."""
@@ -98,11 +100,14 @@ class PostgresServer:
             return
         # Stopped first, lest it starts new children while the old ones are counted.
         self._process.send_signal(signal.SIGSTOP)
-        for child in psutil.Process(self.pid).children(recursive=True):
+        children = psutil.Process(self.pid).children(recursive=True)
+        for child in children:
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()
         self._process.kill()
-        self._process.wait(timeout=30)
+        self._process.wait(timeout=PATIENCE)
+        # As long as one has the old shared memory, no new postmaster starts.
+        wait_until(lambda: all(is_dead(child) for child in children))
 
     def restart(self) -> None:
         self.stop()
@@ -114,14 +119,14 @@ class PostgresServer:
         self._log.close()
         shutil.rmtree(self.folder, ignore_errors=True)
         self._watch.stdin.close()
-        self._watch.wait(timeout=30)
+        self._watch.wait(timeout=PATIENCE)
 
     def log(self) -> str:
         return (self.folder / "log").read_text(errors="replace")
 
     def _answers(self) -> bool:
         try:
-            psycopg.connect(self.url(), connect_timeout=2).close()
+            psycopg.connect(self.url(), connect_timeout=PATIENCE).close()
         except psycopg.OperationalError:
             return False
         return True
@@ -158,6 +163,14 @@ class PostgresServer:
             stderr=self._log,
             **self._account,
         )
+
+
+def is_dead(process: psutil.Process) -> bool:
+    """Whether a process is gone, or is kept only until somebody asks how it ended."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _unprivileged_account() -> dict[str, object]:

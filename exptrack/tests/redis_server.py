@@ -10,10 +10,11 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 
 import pytest
+
+from exptrack.tests.waiting import PATIENCE, kept_port, wait_until
 
 REDIS = shutil.which("redis-server")
 WITHOUT_REDIS = "No redis-server on this machine (`make test` as root installs it)."
@@ -23,40 +24,35 @@ class RedisServer:
     """A Redis that keeps nothing on disk."""
 
     def __init__(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port, self._kept = kept_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.process: subprocess.Popen | None = None
 
     def start(self) -> RedisServer:
         """Start it, and return once it takes connections."""
-        options = [
-            "--port",
-            str(self.port),
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-            "--daemonize",
-            "no",
-        ]
+        options = f"--port {self.port} --bind 127.0.0.1 --daemonize no --save".split()
         self.process = subprocess.Popen(
-            [REDIS, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [REDIS, *options, ""], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                return self
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
+        wait_until(self.takes_connections)
+        return self
+
+    def takes_connections(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port)).close()
+        except OSError:
+            return False
+        return True
 
     def kill(self) -> None:
         """Kill it at once."""
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
+
+    def remove(self) -> None:
+        """Kill it, and give its port back."""
+        self.kill()
+        self._kept.close()
 
     def hang(self) -> None:
         """Let it take connections and never answer."""
@@ -72,4 +68,4 @@ def redis_server() -> Iterator[RedisServer]:
         pytest.skip(WITHOUT_REDIS)
     server = RedisServer().start()
     yield server
-    server.kill()
+    server.remove()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -18,6 +19,7 @@ from django.conf import settings
 from django.db import connection
 
 from exptrack.tests.postgres import PostgresServer
+from exptrack.tests.waiting import PATIENCE, kept_port
 
 ROOT = settings.BASE_DIR
 
@@ -28,8 +30,7 @@ class GunicornServer:
     def __init__(self, config: str = "gunicorn.conf.py", **environment: str) -> None:
         self.config = ROOT / "deploy" / config
         self.environment = os.environ | environment
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port, self._kept = kept_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen | None = None
         self._log = settings.DATA_DIR / f"gunicorn-{self.port}.log"
@@ -59,7 +60,7 @@ class GunicornServer:
                 stderr=log,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while not self.answers():
             if self.pid is None or time.monotonic() > deadline:
                 self.kill()
@@ -69,7 +70,7 @@ class GunicornServer:
 
     def answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/health/live/", timeout=2) as response:
+            with urllib.request.urlopen(f"{self.url}/health/live/", timeout=PATIENCE) as response:
                 return response.status == 200
         except OSError:
             return False
@@ -78,33 +79,40 @@ class GunicornServer:
         """Stop it in order, or as Ctrl-C does; its exit code."""
         if self.pid is not None:
             self._process.send_signal(by)
-        return self._process.wait(timeout=60)
+        return self._process.wait(timeout=PATIENCE)
 
     def kill(self) -> None:
         """Kill the master and every worker at once by SIGKILL."""
         if self._process and self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(timeout=30)
+            self._process.wait(timeout=PATIENCE)
 
     def restart(self) -> None:
         self.stop()
         self.start()
 
     def remove(self) -> None:
-        """Kill it, and remove its log."""
+        """Kill it, give its port back, and remove its log."""
         self.kill()
+        self._kept.close()
         self._log.unlink(missing_ok=True)
 
     def log(self) -> str:
         return self._log.read_text(errors="replace")
 
 
+@contextlib.contextmanager
+def one_worker_at_a_time(lock: Path) -> Iterator[None]:
+    """Hold back pytest-xdist's other workers, with whom this one shares the data folder."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture(scope="session")
 def static_files() -> None:
     """The collected, hashed static files in STATIC_ROOT, as a real server needs them."""
-    with (settings.DATA_DIR / "collecting").open("w") as file:
-        # The workers of pytest-xdist share the folder: the first one collects for all.
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with one_worker_at_a_time(settings.DATA_DIR / "collecting"):
         if not (settings.STATIC_ROOT / "staticfiles.json").exists():
             command = [sys.executable, "manage.py", "collectstatic", "--no-input"]
             subprocess.run(command, cwd=ROOT, check=True, capture_output=True)

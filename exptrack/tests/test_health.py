@@ -11,12 +11,13 @@ from django.db import connection
 
 from exptrack.tests.postgres import PostgresServer
 from exptrack.tests.servers import GunicornServer
+from exptrack.tests.waiting import PATIENCE
 
 
 def get(url: str) -> tuple[int, dict]:
     """Status and JSON of a GET, whatever the status."""
     try:
-        with urllib.request.urlopen(url, timeout=30) as response:
+        with urllib.request.urlopen(url, timeout=PATIENCE) as response:
             return response.status, json.load(response)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
@@ -51,7 +52,7 @@ def test_it_is_alive_but_not_ready_while_the_database_is_away(
         postgres_server.start()
         assert get(f"{server.url}/health/ready/") == (200, {"status": "ok"})
     finally:
-        server.kill()
+        server.remove()
 
 
 def test_the_database_folds_the_case_of_all_of_unicode_letter_by_letter(db):

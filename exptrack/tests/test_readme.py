@@ -13,6 +13,8 @@ from collections.abc import Callable
 import pytest
 from django.conf import settings
 
+from exptrack.tests.waiting import PATIENCE
+
 README = (settings.BASE_DIR / "README.md").read_text()
 
 
@@ -43,7 +45,11 @@ def runs(api: Callable, alice) -> Callable[[], list[dict]]:
 def test_the_script_logs_two_runs(script_environment, runs, tmp_path):
     (tmp_path / "script.py").write_text(block("python", "exptrack.init"))
     subprocess.run(
-        [sys.executable, "script.py"], cwd=tmp_path, env=script_environment, check=True, timeout=60
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        env=script_environment,
+        check=True,
+        timeout=PATIENCE,
     )
     assert sorted(run["params"]["lr"] for run in runs()) == [0.01, 0.1]
     assert all(run["status"] == "finished" for run in runs())
@@ -53,7 +59,7 @@ def test_the_script_logs_two_runs(script_environment, runs, tmp_path):
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
 def test_the_curl_lines_log_a_run(script_environment, runs):
     lines = "set -e\n" + block("sh", "curl").replace("curl ", "curl --fail-with-body --silent ")
-    subprocess.run(["sh", "-c", lines], env=script_environment, check=True, timeout=60)
+    subprocess.run(["sh", "-c", lines], env=script_environment, check=True, timeout=PATIENCE)
     [run] = runs()
     assert (run["params"], run["metrics"]) == ({"lr": 0.1}, {"loss": 0.31})
     assert run["status"] == "finished"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.cookiejar
 import json
 import os
@@ -9,16 +10,17 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 import psycopg
@@ -27,15 +29,14 @@ from django.conf import settings
 from django.test import override_settings
 
 from exptrack import start
+from exptrack.tests.servers import one_worker_at_a_time
+from exptrack.tests.waiting import PATIENCE, kept_port, wait_until
 
 IS_POSTGRESQL = os.environ["EXPTRACK_TEST_DATABASE"] == "postgresql"
 # What has nothing to do with the database is tried once.
 once = pytest.mark.only_on("sqlite")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
+# A folder may be called anything.
+UNUSUAL = "my data? 100% #1 ä"
 
 
 def new_database(extra: str = "") -> str:
@@ -53,7 +54,7 @@ class Serve:
     """One `manage.py serve` in a session of its own, as a terminal would start it."""
 
     def __init__(self, folder: Path, **environment: str) -> None:
-        self.port = environment.get("PORT") or free_port()
+        self.port, self._kept = kept_port()
         self.url = f"http://127.0.0.1:{self.port}"
         inherited = {"DATABASE_URL", "EXPTRACK_DATA", "DJANGO_SETTINGS_MODULE"}
         self.environment = {
@@ -75,21 +76,23 @@ class Serve:
         )
 
     def wait_until_it_answers(self) -> Serve:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and self.process.poll() is None:
-            try:
-                urllib.request.urlopen(f"{self.url}/health/ready/", timeout=60).close()
-            except OSError:
-                time.sleep(0.05)
-            else:
-                return self
-        raise AssertionError(f"it does not answer: {self.end()}")
+        wait_until(lambda: self.answers() or self.process.poll() is not None)
+        assert self.process.poll() is None, f"it does not answer: {self.end()}"
+        return self
+
+    def answers(self) -> bool:
+        try:
+            urllib.request.urlopen(f"{self.url}/health/ready/", timeout=PATIENCE).close()
+        except OSError:
+            return False
+        return True
 
     def end(self, by: signal.Signals = signal.SIGINT) -> str:
         """End it as Ctrl-C does, by a signal to all its processes; all that it printed."""
+        self._kept.close()
         if self.process.poll() is None:
             os.killpg(self.process.pid, by)
-        return self.process.communicate(timeout=60)[0]
+        return self.process.communicate(timeout=PATIENCE)[0]
 
     def session(self) -> list[psutil.Process]:
         """Every process that this start has brought forth and that still lives."""
@@ -103,27 +106,42 @@ class Serve:
         return found
 
 
+class FirstStart(NamedTuple):
+    """A start on nothing at all: its address, its folder and what it printed."""
+
+    url: str
+    folder: Path
+    environment: dict[str, str]
+    printed: str
+
+
 @pytest.fixture(scope="session")
-def first_start(tmp_path_factory) -> Iterator[tuple[Serve, Path, str]]:
-    """A start on nothing at all: how it was started, its folder, and what it printed."""
-    folder = tmp_path_factory.mktemp("first") / "data"
-    extra = {"DATABASE_URL": new_database()} if IS_POSTGRESQL else {}
-    serve = Serve(folder, **extra).wait_until_it_answers()
-    return serve, folder, serve.end()
+def first_start() -> FirstStart:
+    """One for all workers of pytest-xdist: it collects the static files, which takes seconds."""
+    folder, kept = (settings.DATA_DIR / name for name in ("first-start", "first-start.json"))
+    with one_worker_at_a_time(settings.DATA_DIR / "first-starting"):
+        if not kept.exists():
+            environment = {"DATABASE_URL": new_database()} if IS_POSTGRESQL else {}
+            serve = Serve(folder, **environment).wait_until_it_answers()
+            kept.write_text(json.dumps([serve.url, environment, serve.end()]))
+    url, environment, printed = json.loads(kept.read_text())
+    return FirstStart(url, folder, environment, printed)
 
 
 @pytest.fixture
 def serve(first_start, tmp_path) -> Iterator[Callable[..., Serve]]:
     """Starts `manage.py serve` in a new folder with a new database; ended after the test. Static
-    files are taken over from the first start: collecting them takes seconds."""
+    files are taken over from the first start, and on SQLite tables too, unless `from_nothing`."""
     started = []
     url = new_database() if IS_POSTGRESQL else None
 
-    def run(folder: Path = tmp_path / "data", **environment: str) -> Serve:
+    def run(folder: Path = tmp_path / UNUSUAL, from_nothing=False, **environment: str) -> Serve:
         if not folder.exists():
             folder.mkdir(mode=0o700)
-            shutil.copytree(first_start[1] / "static", folder / "static")
-            shutil.copy(first_start[1] / "static-files", folder)
+            shutil.copytree(first_start.folder / "static", folder / "static")
+            shutil.copy(first_start.folder / "static-files", folder)
+            if not (IS_POSTGRESQL or from_nothing):
+                copy_tables(first_start.folder, folder)
         if url:
             environment.setdefault("DATABASE_URL", url)
         started.append(Serve(folder, **environment))
@@ -132,6 +150,17 @@ def serve(first_start, tmp_path) -> Iterator[Callable[..., Serve]]:
     yield run
     for each in started:
         each.end(signal.SIGKILL)
+
+
+def copy_tables(source: Path, folder: Path) -> None:
+    """A SQLite database as it is before the first admin is made. To make its tables takes as long
+    as all the rest of a start."""
+    copy = folder / "exptrack.sqlite3"
+    with contextlib.closing(sqlite3.connect(source / "exptrack.sqlite3")) as first:
+        first.execute("VACUUM INTO ?", [str(copy)])
+    with contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as database:
+        database.execute("DELETE FROM accounts_user")
+    copy.chmod(0o600)
 
 
 def printed_password(printed: str) -> str:
@@ -159,19 +188,17 @@ def signs_in(url: str, name: str, password: str) -> bool:
 
 
 def test_a_first_start_says_where_with_which_login_and_how_to_log_a_run(first_start):
-    serve, folder, printed = first_start
-    assert f"ExpTrack serves at {serve.url}/\n" in printed
+    url, folder, _, printed = first_start
+    assert f"ExpTrack serves at {url}/\n" in printed
     assert re.search(r"Sign in as admin with the password (\w{5}-){3}\w{5}\n", printed)
-    assert f"export EXPTRACK_URL={serve.url} EXPTRACK_TOKEN=$(" in printed
+    assert f"export EXPTRACK_URL={url} EXPTRACK_TOKEN=$(" in printed
     assert "client/examples/digits.py\n" in printed
     assert str(folder) in printed
 
 
 def test_the_printed_password_signs_in(serve, first_start):
-    begun, folder, printed = first_start
-    again = serve(folder, **{k: begun.environment[k] for k in ("DATABASE_URL",) if IS_POSTGRESQL})
-    again.wait_until_it_answers()
-    assert signs_in(again.url, "admin", printed_password(printed))
+    again = serve(first_start.folder, **first_start.environment).wait_until_it_answers()
+    assert signs_in(again.url, "admin", printed_password(first_start.printed))
     assert not signs_in(again.url, "admin", "something else")
 
 
@@ -196,9 +223,10 @@ def test_the_printed_token_command_makes_a_token_that_the_api_takes(serve):
 
 def test_a_second_start_keeps_everything_and_prepares_nothing_anew(serve, tmp_path):
     first = serve().wait_until_it_answers()
-    password, key = printed_password(first.end()), (tmp_path / "data/secret-key").read_text()
+    key = tmp_path / UNUSUAL / "secret-key"
+    password, before = printed_password(first.end()), key.read_text()
     second = serve().wait_until_it_answers()
-    assert (tmp_path / "data/secret-key").read_text() == key
+    assert key.read_text() == before
     assert signs_in(second.url, "admin", password)
     printed = second.end()
     assert "Sign in as admin" in printed
@@ -221,10 +249,8 @@ def test_the_admin_can_be_named_and_given_a_password_by_the_environment(serve):
 @once
 def test_ctrl_c_leaves_nothing_behind(serve):
     running = serve().wait_until_it_answers()
-    assert len(running.session()) == 3  # gunicorn's master and two workers
-    begun = time.monotonic()
-    assert "SIGKILL" not in running.end()
-    assert time.monotonic() - begun < 10
+    wait_until(lambda: len(running.session()) == 3)  # gunicorn's master and two workers
+    assert "SIGKILL" not in running.end()  # by which gunicorn ends what it has waited for in vain
     assert running.process.returncode == 0
     assert running.session() == []
     socket.create_server(("127.0.0.1", running.port)).close()
@@ -234,7 +260,7 @@ def test_ctrl_c_leaves_nothing_behind(serve):
 def test_it_stops_in_order_when_told_to_terminate(serve):
     running = serve().wait_until_it_answers()
     running.process.terminate()
-    assert running.process.wait(timeout=30) == 0
+    assert running.process.wait(timeout=PATIENCE) == 0
     assert running.session() == []
 
 
@@ -243,7 +269,7 @@ def test_it_stops_in_order_when_told_to_terminate(serve):
 
 def refusal(running: Serve) -> str:
     """What it said when it did not start: one line, and a non-zero exit."""
-    said = running.process.communicate(timeout=60)[0]
+    said = running.process.communicate(timeout=PATIENCE)[0]
     assert running.process.returncode == 1
     lines = [line for line in said.splitlines() if not line.startswith("Preparing")]
     assert len(lines) == 1, said
@@ -333,8 +359,8 @@ def test_missing_browser_libraries_are_said(tmp_path):
 @once
 def test_folder_and_files_are_private_even_under_a_careless_umask(serve, first_start, tmp_path):
     serve().wait_until_it_answers()
-    assert stat.S_IMODE(first_start[1].stat().st_mode) == 0o700
-    files = [path for path in (tmp_path / "data").iterdir() if path.name != "static-files"]
+    assert stat.S_IMODE(first_start.folder.stat().st_mode) == 0o700
+    files = [path for path in (tmp_path / UNUSUAL).iterdir() if path.name != "static-files"]
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in files if path.is_file()}
     assert set(modes.values()) == {0o600}
     assert "secret-key" in modes
@@ -343,14 +369,14 @@ def test_folder_and_files_are_private_even_under_a_careless_umask(serve, first_s
 
 @once
 def test_the_password_stands_nowhere_in_the_data(first_start):
-    _, folder, printed = first_start
-    password = printed_password(printed).encode()
-    assert all(password not in path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    password = printed_password(first_start.printed).encode()
+    files = [path for path in first_start.folder.rglob("*") if path.is_file()]
+    assert all(password not in path.read_bytes() for path in files)
 
 
 @once
 def test_two_starts_at_once_on_a_fresh_folder_end_as_one_would(serve, tmp_path):
-    both = [serve(), serve()]
+    both = [serve(from_nothing=True), serve()]
     for running in both:
         running.wait_until_it_answers()
     printed = [running.end() for running in both]
@@ -364,14 +390,6 @@ def test_two_machines_that_start_on_one_database_end_as_one_would(serve, tmp_pat
     for running in both:
         running.wait_until_it_answers()
     assert sum("with the password" in running.end() for running in both) == 1
-
-
-@once
-def test_a_folder_with_an_unusual_name_is_fine(serve, tmp_path):
-    folder = tmp_path / "my data? 100% #1 ä"
-    serve(folder).wait_until_it_answers()
-    if not IS_POSTGRESQL:
-        assert (folder / "exptrack.sqlite3").exists()
 
 
 @once
