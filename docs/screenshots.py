@@ -137,7 +137,8 @@ def wait_for(url: str, process: subprocess.Popen, log: Path) -> None:
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """A browser without a head."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    names = ("chromium", "chromium-browser", "chromium-headless-shell")
+    path = next(filter(None, map(shutil.which, names)), None)
     if path is None:
         sys.exit("No chromium on this machine.")
     flags = ["--disable-gpu", "--no-first-run"] + ["--no-sandbox"] * (os.geteuid() == 0)

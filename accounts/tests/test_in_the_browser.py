@@ -10,6 +10,7 @@ from django.urls import reverse
 from playwright.sync_api import Page, expect
 
 from accounts.models import Token
+from exptrack.tests.browser import enter
 from exptrack.tests.people import PASSWORD
 
 ACCOUNT = reverse("account")
@@ -24,9 +25,16 @@ def page(page: Page, gunicorn_server) -> Page:
     complaints = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
-    page.goto(f"{gunicorn_server.url}{reverse('sign-in')}?next={ACCOUNT}")
     yield page
     assert [text for text in complaints if not EXPECTED.search(text)] == []
+
+
+@pytest.fixture
+def account(page: Page, gunicorn_server, alice) -> Page:
+    """The page of Alice's account."""
+    enter(page, gunicorn_server.url, alice)
+    page.goto(gunicorn_server.url + ACCOUNT)
+    return page
 
 
 def sign_in(page: Page, username: str, password: str = PASSWORD) -> None:
@@ -38,13 +46,14 @@ def sign_in(page: Page, username: str, password: str = PASSWORD) -> None:
 
 
 @pytest.mark.parametrize("name", SIGNED_OUT_PAGES)
-def test_signed_out_pages_are_faultless(page, faultless, name):
-    page.goto(page.url.split("/account/")[0] + reverse(name))
+def test_signed_out_pages_are_faultless(page, gunicorn_server, faultless, name):
+    page.goto(gunicorn_server.url + reverse(name))
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     faultless()
 
 
-def test_a_refused_sign_in_says_so_and_a_lock_too(page, alice, faultless):
+def test_a_refused_sign_in_says_so_and_a_lock_too(page, gunicorn_server, alice, faultless):
+    page.goto(gunicorn_server.url + reverse("sign-in"))
     sign_in(page, "alice", "wrong")
     expect(page.get_by_role("alert")).to_contain_text("do not belong together")
     faultless()
@@ -54,8 +63,14 @@ def test_a_refused_sign_in_says_so_and_a_lock_too(page, alice, faultless):
     faultless()
 
 
-def test_a_token_is_made_copied_and_revoked_without_leaving_the_page(page, alice, faultless):
+def test_one_signs_in_and_is_where_one_wanted_to_be(page, gunicorn_server, alice):
+    page.goto(f"{gunicorn_server.url}{reverse('sign-in')}?next={ACCOUNT}")
     sign_in(page, "alice")
+    expect(page.get_by_role("heading", name="Account")).to_be_visible()
+
+
+def test_a_token_is_made_copied_and_revoked_without_leaving_the_page(account, alice, faultless):
+    page = account
     expect(page.get_by_text("No tokens yet")).to_be_visible()
     faultless()
 
@@ -92,8 +107,8 @@ def test_a_token_is_made_copied_and_revoked_without_leaving_the_page(page, alice
     expect(page.get_by_text("is revoked")).to_have_count(0)
 
 
-def test_a_theme_is_taken_at_once_and_kept(page, alice, faultless):
-    sign_in(page, "alice")
+def test_a_theme_is_taken_at_once_and_kept(account, faultless):
+    page = account
     page.get_by_role("button", name="Menu of alice").click()
     menu = page.get_by_role("navigation", name="Account")
     expect(menu).to_be_visible()
@@ -107,8 +122,8 @@ def test_a_theme_is_taken_at_once_and_kept(page, alice, faultless):
     expect(menu).not_to_be_visible()
 
 
-def test_a_page_without_the_server_says_so(page, alice):
-    sign_in(page, "alice")
+def test_a_page_without_the_server_says_so(account):
+    page = account
     page.get_by_label("Name", exact=True).fill("gpu-3")
     page.route("**/tokens/create/", lambda route: route.fulfill(status=503))
     page.get_by_role("button", name="Create token").click()
@@ -119,9 +134,10 @@ def test_a_page_without_the_server_says_so(page, alice):
     expect(page.get_by_text("The server had a problem")).to_have_count(0)
 
 
-def test_changing_the_password_is_faultless(page, alice, faultless):
-    sign_in(page, "alice")
+def test_changing_the_password_is_faultless(account, faultless):
+    page = account
     page.get_by_role("link", name="Change password").click()
+    expect(page.get_by_label("Current password")).to_be_visible()
     faultless()
     page.get_by_label("Current password").fill("wrong")
     page.get_by_label("New password", exact=True).fill("short")
@@ -131,24 +147,16 @@ def test_changing_the_password_is_faultless(page, alice, faultless):
     faultless()
 
 
-def test_a_page_that_is_not_there_is_faultless(page, alice, faultless):
-    sign_in(page, "alice")
-    page.goto(page.url.split("/account/")[0] + "/nothing/here/")
-    expect(page.get_by_role("heading", name="There is nothing here")).to_be_visible()
-    faultless()
-
-
-def test_the_keyboard_reaches_the_content_first(page, alice):
-    sign_in(page, "alice")
+def test_the_keyboard_reaches_the_content_first(account):
+    page = account
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_role("main")).to_be_focused()
 
 
-def test_without_a_script_everything_works(browser, gunicorn_server, alice):
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
+def test_without_a_script_everything_works(scriptless, gunicorn_server, alice):
+    page = scriptless
     page.goto(f"{gunicorn_server.url}{reverse('sign-in')}?next={ACCOUNT}")
     sign_in(page, "alice")
     page.get_by_label("Name", exact=True).fill("gpu-3")
@@ -159,12 +167,11 @@ def test_without_a_script_everything_works(browser, gunicorn_server, alice):
     page.get_by_role("button", name="Revoke gpu-3").click()
     expect(page.get_by_text("is revoked and opens nothing any more.")).to_be_visible()
     page.get_by_role("button", name="Comfortable").click()
-    assert page.locator("html").get_attribute("data-density") == "comfortable"
-    context.close()
+    expect(page.locator("html")).to_have_attribute("data-density", "comfortable")
 
 
-def test_a_page_weighs_little(page, alice):
-    sign_in(page, "alice")
+def test_a_page_weighs_little(account):
+    page = account
     page.wait_for_load_state("networkidle")
     expect(page.get_by_role("heading", name="Account")).to_be_visible()
     weight = page.evaluate(

@@ -4,10 +4,11 @@ conftest."""
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from django.conf import settings
-from django.test import Client
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, Route, expect
 
 # Answers that a test brings about itself.
 EXPECTED = re.compile(
@@ -17,14 +18,59 @@ EXPECTED = re.compile(
 )
 
 
-def enter(page: Page, url: str, user) -> None:
-    """Give the browser the session of a signed-in person."""
-    visit = Client()
-    visit.force_login(user, "django.contrib.auth.backends.ModelBackend")
-    name = settings.SESSION_COOKIE_NAME
-    page.context.add_cookies([{"name": name, "value": visit.cookies[name].value, "url": url}])
-
-
 def rows(page: Page) -> Locator:
     """The rows of the page's table."""
     return page.locator("tbody tr")
+
+
+# --- What has to be waited for ------------------------------------------------------------------
+
+
+def ready(page: Page) -> Page:
+    """The page once every chart near the screen is drawn."""
+    expect(page.locator("metric-chart").first).to_have_attribute("data-state", "ready")
+    expect(page.locator("metric-chart[data-state=loading]")).to_have_count(0)
+    return page
+
+
+def expect_of(element: Locator, script: str, value: object) -> None:
+    """Wait until an element has this of itself to tell, by a function of it."""
+    element.page.wait_for_function(
+        "([element, value]) => JSON.stringify((" + script + ")(element)) === JSON.stringify(value)",
+        arg=[element.element_handle(), value],
+    )
+
+
+def heard(page: Page, condition: Callable[[], bool]) -> None:
+    """Wait until the page's events have brought something about in the test itself."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(20)  # only meanwhile are events told
+
+
+def held(
+    page: Page, url: str | re.Pattern, count: int, asking: Callable[[], object]
+) -> list[Route]:
+    """Let `asking` bring about so many requests, which wait for their answer until the test
+    gives it; later ones go on."""
+    routes: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if len(routes) < count:
+            routes.append(route)
+        else:
+            route.fallback()
+
+    page.route(url, hold)
+    asking()
+    heard(page, lambda: len(routes) >= count)
+    return routes
+
+
+@contextmanager
+def replaced(element: Locator) -> Iterator[None]:
+    """What happens meanwhile ends with another element in its place."""
+    old = element.element_handle()
+    yield
+    element.page.wait_for_function("old => !old.isConnected", arg=old)

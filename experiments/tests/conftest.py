@@ -10,8 +10,9 @@ from playwright.sync_api import Page
 
 from accounts.models import User
 from experiments.models import Experiment
-from experiments.tests.browsing import EXPECTED, enter
+from experiments.tests.browsing import EXPECTED
 from experiments.tests.contract import CheckedClient
+from exptrack.tests.browser import enter
 
 
 @pytest.fixture
@@ -38,10 +39,15 @@ def here(experiment: Experiment) -> str:
 
 
 @pytest.fixture
-def page(page: Page, gunicorn_server, alice) -> Page:
+def complaints() -> list[str]:
+    """What the browser has complained of so far."""
+    return []
+
+
+@pytest.fixture
+def page(page: Page, gunicorn_server, alice, complaints) -> Page:
     """A page of the running server, Alice signed in; whatever the browser complains of, and
     every dialog, fails the test."""
-    complaints = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda said: said.type == "error" and complaints.append(said.text))
     page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))

@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from experiments import recording
 from experiments.models import Experiment, Run
 from experiments.storing import Columns
+from experiments.tests.browsing import expect_of, heard, held, ready
 
 RANGE = """element => {
     const {min, max} = Chart.getChart(element).scales.x;
@@ -41,26 +42,18 @@ def log(run, **metrics):
     recording.append(user=run.owner, run_id=run.pk, metrics=columns)
 
 
-def ready(page: Page) -> Page:
-    """The page once every chart near the screen is drawn."""
-    expect(page.locator("metric-chart").first).to_have_attribute("data-state", "ready")
-    expect(page.locator("metric-chart[data-state=loading]")).to_have_count(0)
-    return page
-
-
 # --- Curves ----------------------------------------------------------------------------------
 
 
-def test_a_curve_is_fetched_when_it_comes_near_no_finer_than_it_is_wide(visit, alice, experiment):
+def test_a_curve_is_fetched_when_it_comes_near_no_finer_than_it_is_wide(
+    visit, page, alice, experiment
+):
     run = start(alice)
     log(run, **{f"m{n:02}": np.sin(np.arange(3000)) for n in range(30)})
     asked = []
-    page = visit("experiment-list")
     page.on("request", lambda request: "/series/" in request.url and asked.append(request.url))
-    page = visit("run-detail", run.pk)
+    ready(visit("run-detail", run.pk))
     first = page.locator("metric-chart").first
-    expect(first).to_have_attribute("data-state", "ready")
-    page.wait_for_load_state("networkidle")
     assert 0 < len(asked) < 30
     width = first.locator("canvas").bounding_box()["width"]
     assert abs(int(re.search(r"buckets=(\d+)", asked[0])[1]) - width) < 3
@@ -105,12 +98,11 @@ def test_dragging_fetches_that_stretch_and_a_double_click_the_whole(visit, alice
     expect(chart).not_to_contain_text(" of ")
 
 
-def test_a_curve_that_cannot_be_fetched_says_so_and_is_tried_again(visit, alice, experiment):
+def test_a_curve_that_cannot_be_fetched_says_so_and_is_tried_again(visit, page, alice, experiment):
     run = start(alice)
     log(run, loss=[1, 2, 3])
-    page = visit("experiment-list")
     page.route("**/series/**", lambda route: route.fulfill(status=503))
-    page = visit("run-detail", run.pk)
+    visit("run-detail", run.pk)
     expect(page.get_by_text("The curve could not be fetched.")).to_be_visible()
     page.unroute("**/series/**")
     page.get_by_role("button", name="Try again").click()
@@ -118,16 +110,12 @@ def test_a_curve_that_cannot_be_fetched_says_so_and_is_tried_again(visit, alice,
     expect(page.get_by_text("The curve could not be fetched.")).not_to_be_visible()
 
 
-def test_a_curve_waits_visibly_and_an_empty_one_says_so(visit, alice, experiment):
+def test_a_curve_waits_visibly_and_an_empty_one_says_so(visit, page, alice, experiment):
     run = start(alice)
     log(run, loss=[1, 2, 3])
-    page = visit("experiment-list")
-    held = []
-    page.route("**/series/**", lambda route: held.append(route))
-    page = visit("run-detail", run.pk)
+    [asked] = held(page, "**/series/**", 1, lambda: visit("run-detail", run.pk))
     expect(page.locator(".chart-waiting")).to_be_visible()
-    page.wait_for_timeout(100)
-    held[0].fulfill(json={"series": []})
+    asked.fulfill(json={"series": []})
     expect(page.get_by_text("No points in this range.")).to_be_visible()
     expect(page.locator(".chart-waiting")).not_to_be_visible()
 
@@ -156,15 +144,13 @@ def test_a_curve_follows_the_theme(visit, alice, experiment):
     page = visit("run-detail", run.pk)
     expect(page.locator("metric-chart")).to_have_attribute("data-state", "ready")
     ink = "c => Chart.getChart(c).data.datasets[0].borderColor"
-    light = page.locator("canvas").evaluate(ink)
+    canvas = page.locator("canvas")
+    light = canvas.evaluate(ink)
     page.emulate_media(color_scheme="dark")
-    page.wait_for_timeout(50)
-    dark = page.locator("canvas").evaluate(ink)
-    assert light != dark
-    assert {light[:4], dark[:4]} == {"rgb("}
+    expect_of(canvas, f"canvas => ({ink})(canvas) !== '{light}'", True)
+    assert {light[:4], canvas.evaluate(ink)[:4]} == {"rgb("}
     page.evaluate("document.documentElement.dataset.theme = 'light'")
-    page.wait_for_timeout(50)
-    assert page.locator("canvas").evaluate(ink) == light
+    expect_of(canvas, ink, light)
 
 
 # --- Settings --------------------------------------------------------------------------------
@@ -393,24 +379,20 @@ def test_a_chart_fills_the_screen(visit, alice, experiment):
     expect(page.locator("metric-chart:fullscreen")).to_have_count(0)
 
 
-def test_charts_of_one_page_share_requests_and_drop_what_is_left(visit, alice, experiment):
+def test_charts_of_one_page_share_requests_and_drop_what_is_left(visit, page, alice, experiment):
     run = start(alice)
     log(run, **{f"m{n:02}": np.arange(10.0) for n in range(5)})
     asked = []
-    page = visit("experiment-list")
     page.on("request", lambda request: "/series/" in request.url and asked.append(request.url))
-    ready(visit("run-detail", run.pk))
-    page.wait_for_load_state("networkidle")
+    visit("run-detail", run.pk)
+    expect(page.locator("metric-chart[data-state=ready]")).to_have_count(5)
     assert len(asked) <= 2
     assert sum(url.count("metric=") for url in asked) == 5
-    held, failed = [], []
-    page.route("**/series/**", lambda route: held.append(route))
+    failed = []
     page.on("requestfailed", lambda request: failed.append(request.failure))
-    page.get_by_role("slider", name="Smoothing").fill("0.5")
-    expect(page.locator("metric-chart[data-state=loading]")).to_have_count(5)
-    page.wait_for_timeout(100)
+    smoothing = page.get_by_role("slider", name="Smoothing")
+    waiting = held(page, "**/series/**", len(asked), lambda: smoothing.fill("0.5"))
     page.get_by_role("link", name="Table").click()
     expect(page.locator("metric-chart")).to_have_count(0)
-    page.wait_for_timeout(100)
-    assert held
-    assert failed == ["net::ERR_ABORTED"] * len(held)
+    heard(page, lambda: len(failed) >= len(waiting))
+    assert failed == ["net::ERR_ABORTED"] * len(waiting)

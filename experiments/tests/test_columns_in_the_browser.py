@@ -8,14 +8,15 @@ import pytest
 from playwright.sync_api import expect
 
 from experiments.models import Experiment, SavedView
-from experiments.tests.browsing import enter, rows
+from experiments.tests.browsing import held, rows
 from experiments.tests.crowds import crowd
+from exptrack.tests.browser import enter
 
 
 @pytest.fixture
 def experiment(alice) -> Experiment:
     found = Experiment.objects.create(owner=alice, name="digits")
-    crowd(found, alice, 60, metrics=("val/loss", "val/accuracy"))
+    crowd(found, alice, 12, metrics=("val/loss", "val/accuracy"))
     return found
 
 
@@ -99,18 +100,20 @@ def test_the_chooser_is_faultless(table, chooser, faultless, visit, experiment):
     faultless()
 
 
-def test_without_a_script_it_is_a_plain_form(browser, gunicorn_server, alice, experiment):
-    page = browser.new_context(java_script_enabled=False).new_page()
+def test_without_a_script_it_is_a_plain_form(scriptless, gunicorn_server, alice, experiment):
+    page = scriptless
     enter(page, gunicorn_server.url, alice)
     page.goto(f"{gunicorn_server.url}/experiments/{experiment.pk}/?columns=params.lr,owner")
     page.get_by_role("link", name="Columns").click()
     page.get_by_role("searchbox").fill("accuracy")
     page.get_by_role("button", name="Search").click()
+    expect(page.get_by_label("val/loss, mean")).to_have_count(0)
     page.get_by_label("val/accuracy, mean").check(force=True)
     page.get_by_role("button", name="Move Owner up").click()
+    expect(lines(page)).to_have_text(["Owner", "lr", "val/accuracy (mean)"])
     page.get_by_role("button", name="Show these columns").click()
     expect_heads(page, "Name", "Owner", "lr", "val/accuracy (mean)")
-    expect(rows(page)).to_have_count(60)
+    expect(rows(page)).to_have_count(12)
 
 
 def test_one_filters_sorts_chooses_columns_and_keeps_it_as_a_view(visit, experiment):
@@ -143,11 +146,10 @@ def test_one_filters_sorts_chooses_columns_and_keeps_it_as_a_view(visit, experim
     expect(page.get_by_role("columnheader", name="seed")).to_have_count(0)
 
 
-def test_what_is_asked_before_an_answer_comes_is_added_to_what_was_asked(visit, experiment):
+def test_what_is_asked_before_an_answer_comes_is_added_to_what_was_asked(visit, alice, experiment):
+    crowd(experiment, alice, 50, metrics=("val/loss",), seed=2)
     page = visit("experiment-detail", experiment.pk)
-    held = []
     list_of_runs = re.compile(rf"/experiments/{experiment.pk}/\?")
-    page.route(list_of_runs, lambda route: held.append(route))
     changes = [
         lambda: page.get_by_label("Status").select_option("finished"),
         page.get_by_role("columnheader", name="val/loss").get_by_role("link").click,
@@ -155,10 +157,8 @@ def test_what_is_asked_before_an_answer_comes_is_added_to_what_was_asked(visit, 
         lambda: page.get_by_role("combobox", name="Search").fill("-"),
     ]
     for change in changes:
-        with page.expect_request(list_of_runs):
-            change()
-    held[-1].continue_()
-    page.unroute(list_of_runs)
+        last = held(page, list_of_runs, 1, change)[0]
+    last.continue_()
     whole = re.compile(r"\?(?=.*q=-)(?=.*status=finished)(?=.*ordering=metrics.val)(?=.*limit=50)")
     expect(page).to_have_url(whole)
     expect(rows(page)).to_have_count(50)
@@ -166,9 +166,7 @@ def test_what_is_asked_before_an_answer_comes_is_added_to_what_was_asked(visit, 
     expect(page.get_by_role("columnheader", name="val/loss")).to_have_attribute(
         "aria-sort", "ascending"
     )
-    page.route(list_of_runs, lambda route: held.append(route), times=1)
-    with page.expect_request(list_of_runs):
-        page.get_by_label("Status").select_option("failed")
+    held(page, list_of_runs, 1, lambda: page.get_by_label("Status").select_option("failed"))
     page.get_by_role("link", name="Charts").click()
     expect(page).to_have_url(re.compile(r"\?(?=.*q=-)(?=.*status=failed)(?=.*view=charts)"))
 

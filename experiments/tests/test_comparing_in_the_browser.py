@@ -6,11 +6,12 @@ import re
 
 import numpy as np
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import expect
 
 from experiments import recording
 from experiments.models import Experiment, Run
 from experiments.storing import Columns
+from experiments.tests.browsing import expect_of, ready
 from experiments.tests.crowds import crowd
 
 INKS = "canvas => Chart.getChart(canvas).data.datasets.map(one => one.borderColor)"
@@ -39,21 +40,6 @@ def start(alice, experiment):
 def query_of(runs, **others: str) -> str:
     pairs = [*(f"run={run.pk}" for run in runs), *(f"{k}={v}" for k, v in others.items())]
     return f"?{'&'.join(pairs)}"
-
-
-def ready(page: Page) -> Page:
-    """The page once every chart near the screen is drawn."""
-    expect(page.locator("metric-chart").first).to_have_attribute("data-state", "ready")
-    expect(page.locator("metric-chart[data-state=loading]")).to_have_count(0)
-    return page
-
-
-def expect_of(canvas: Locator, script: str, value: object) -> None:
-    """Wait until a chart has this of itself to tell, with the next frame at the latest."""
-    canvas.page.wait_for_function(
-        "([canvas, value]) => JSON.stringify((" + script + ")(canvas)) === JSON.stringify(value)",
-        arg=[canvas.element_handle(), value],
-    )
 
 
 def test_differences_only_and_a_baseline_without_leaving(visit, start):

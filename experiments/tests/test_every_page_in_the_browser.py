@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import pytest
 from django.contrib import admin
+from django.db.models.expressions import RawSQL
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
+from experiments.models import Run
 from experiments.tests import hostile_world
-from experiments.tests.browsing import enter
 from exptrack.tests import test_routes
+from exptrack.tests.browser import enter
 from exptrack.tests.servers import GunicornServer, database_url_of_tests
 
 # Where each page is seen, by its route; the names in braces are of `hostile_world.fill`.
@@ -171,6 +173,20 @@ def test_errors_are_faultless_too(walker, gunicorn_server, world, charlie, fault
     enter(walker, gunicorn_server.url, charlie)
     assert walker.goto(f"{gunicorn_server.url}/storage/").status == 403
     faultless()
+
+
+def test_the_page_of_a_fault_of_ours_is_faultless_and_leads_home(
+    walker, gunicorn_server, world, complaints, faultless
+):
+    no_such_month = RawSQL("'2026-13-01 00:00:00'", ())
+    Run.objects.filter(pk=world["run"]).update(created_at=no_such_month)
+    assert walker.goto(f"{gunicorn_server.url}/runs/{world['run']}/").status == 500
+    expect(walker.get_by_role("heading", name="Something broke on our side")).to_be_visible()
+    faultless()
+    assert len(complaints) == 1
+    assert "status of 500" in complaints.pop()
+    walker.get_by_role("link", name="To the experiments").click()
+    expect(walker.get_by_role("heading", name="Experiments")).to_be_visible()
 
 
 def test_the_style_guide_is_faultless(page, ada, faultless, transactional_db):

@@ -52,5 +52,5 @@ def test_the_groups_are_faultless(visit, experiment, faultless):
     offered = page.get_by_role("list", name="Group by").get_by_role("listitem")
     expect(offered).to_have_text([re.compile("^batch_size")])
     rows(page).first.get_by_role("link").click(force=True)
-    page.wait_for_load_state()
+    expect(page.get_by_role("link", name="All groups")).to_be_visible()
     faultless()

@@ -234,9 +234,10 @@ def hide(page: Page, is_hidden: bool) -> None:
     )
 
 
-def test_a_hidden_tab_pauses_and_catches_up(visit, run):
+def test_a_hidden_tab_pauses_and_catches_up(visit, page, run):
     log(run, 0, [1.0])
-    page = visit("run-detail", run.pk)
+    page.clock.install()
+    visit("run-detail", run.pk)
     expect_steps(page, 1)
     expect(state(page)).to_have_text("Live")
     hide(page, True)
@@ -244,7 +245,7 @@ def test_a_hidden_tab_pauses_and_catches_up(visit, run):
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     log(run, 1, [2.0, 3.0])
-    page.wait_for_timeout(1500)
+    page.clock.run_for(60_000)
     assert asked == []
     assert chart(page).evaluate(CURVE) == [0]
     hide(page, False)
@@ -269,15 +270,16 @@ def test_a_page_whose_stream_is_refused_asks_instead_and_goes_back_to_it(visit, 
     asked = []
     page.on("request", lambda request: is_stream(request) and asked.append(request))
     page.route("**/live/*", refuse_streams)
-    page.add_init_script("Math.random = () => 0")
+    page.clock.install()
+    page.add_init_script("Math.random = () => 0.99")  # as late as can be: in 40 s
     visit("run-detail", run.pk)
     expect(state(page)).to_have_text("Live")
     log(run, 1, [2.0])
     expect_steps(page, 2)
     assert len(asked) == 1
     page.unroute("**/live/*")
-    with page.expect_request(is_stream, timeout=45_000):
-        pass
+    with page.expect_request(is_stream):
+        page.clock.fast_forward(60_000)
     log(run, 2, [3.0])
     expect_steps(page, 3)
 

@@ -12,9 +12,10 @@ from playwright.sync_api import expect
 from experiments import recording
 from experiments.models import Experiment, Run
 from experiments.storing import Columns
-from experiments.tests.browsing import enter, rows
+from experiments.tests.browsing import rows
 from experiments.tests.crowds import crowd
 from experiments.tests.hostile import MARKDOWN, PAYLOADS
+from exptrack.tests.browser import enter
 
 SHIFTS = """new Promise(resolve => new PerformanceObserver(list => resolve(
     list.getEntries().reduce((sum, entry) => sum + entry.value, 0)
@@ -85,6 +86,22 @@ def test_runs_are_narrowed_sorted_and_paged_without_leaving(visit, alice, experi
     expect(rows(page)).to_have_count(100)
     page.get_by_role("link", name="50", exact=True).click()
     expect(rows(page)).to_have_count(50)
+
+
+def test_who_is_quicker_than_a_frame_leaves_no_page(visit, alice, experiment):
+    crowd(experiment, alice, 3)
+    page = visit("experiment-detail", experiment.pk)
+    page.evaluate("""document.body.dataset.same = 'page';
+        new MutationObserver((_, watch) => {
+            const sorted = document.querySelector("th[aria-sort=ascending] a");
+            if (!sorted) return;
+            watch.disconnect();
+            sorted.click();
+        }).observe(document.getElementById("runs").parentElement, {childList: true, subtree: true})
+    """)
+    page.get_by_role("columnheader", name="Name").get_by_role("link").click()
+    expect(page).to_have_url(re.compile(r"\?ordering=-name$"))
+    assert page.evaluate("document.body.dataset.same") == "page"
 
 
 def test_the_head_and_the_first_column_stay_in_sight(visit, alice, experiment):
@@ -213,12 +230,11 @@ def test_the_pages_weigh_little(visit, alice, experiment):
         assert 20_000 < page.evaluate(WEIGHT) < 250_000, name
 
 
-def test_without_a_script_all_but_the_curves_works(browser, gunicorn_server, alice, experiment):
+def test_without_a_script_all_but_the_curves_works(scriptless, gunicorn_server, alice, experiment):
     crowd(experiment, alice, 60)
     run = start(alice, name="the one")
     log(run, loss=[1.0])
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
+    page = scriptless
     enter(page, gunicorn_server.url, alice)
     page.goto(gunicorn_server.url)
     page.get_by_role("searchbox").fill("digit")
@@ -237,4 +253,3 @@ def test_without_a_script_all_but_the_curves_works(browser, gunicorn_server, ali
     expect(rows(page)).to_have_count(1)
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_text("Stop requested")).to_be_visible()
-    context.close()

@@ -8,8 +8,9 @@ import pytest
 from playwright.sync_api import expect
 
 from experiments.models import Experiment, Run, Tag
-from experiments.tests.browsing import enter, rows
+from experiments.tests.browsing import rows
 from experiments.tests.crowds import crowd
+from exptrack.tests.browser import enter
 
 
 @pytest.fixture
@@ -22,6 +23,13 @@ def table(visit, alice, experiment):
     """The page of 70 runs, 50 on the first page, oldest first."""
     crowd(experiment, alice, 70, metrics=("val/loss",))
     return visit("experiment-detail", experiment.pk, query="?limit=50&ordering=started")
+
+
+@pytest.fixture
+def short_table(visit, alice, experiment):
+    """The page of five runs."""
+    crowd(experiment, alice, 5, metrics=("val/loss",))
+    return visit("experiment-detail", experiment.pk)
 
 
 def pick(page, *numbers):
@@ -163,7 +171,8 @@ def test_runs_go_to_the_trash_and_come_back(table):
     assert Run.objects.filter(trashed_at=None).count() == 70
 
 
-def test_the_keyboard_is_enough(table):
+def test_the_keyboard_is_enough(short_table):
+    table = short_table
     table.keyboard.press("j")
     expect(rows(table).nth(0).get_by_role("link")).to_be_focused()
     table.keyboard.press("x")
@@ -195,19 +204,22 @@ def test_the_keyboard_is_enough(table):
     expect(search).to_be_focused()
 
 
-def test_every_key_of_the_help_is_one_that_works_here(table):
+def test_every_key_of_the_help_is_one_that_works_here(short_table):
+    table = short_table
     told = table.locator("#shortcuts kbd").all_text_contents()
     assert set(told) >= set("/jkxc?")
 
 
-def test_a_page_with_runs_picked_is_faultless(table, faultless):
+def test_a_page_with_runs_picked_is_faultless(short_table, faultless):
+    table = short_table
     pick(table, 0, 1, 2)
     faultless()
     table.get_by_role("button", name="Tag", exact=True).click()
     faultless()
 
 
-def test_on_a_phone_the_tray_stands_at_the_foot(table):
+def test_on_a_phone_the_tray_stands_at_the_foot(short_table):
+    table = short_table
     table.set_viewport_size({"width": 390, "height": 800})
     pick(table, 0)
     box = table.locator("run-tray").bounding_box()
@@ -217,10 +229,10 @@ def test_on_a_phone_the_tray_stands_at_the_foot(table):
 
 
 def test_without_a_script_the_rows_of_a_page_are_picked(
-    browser, gunicorn_server, alice, experiment
+    scriptless, gunicorn_server, alice, experiment
 ):
     crowd(experiment, alice, 5, metrics=())
-    page = browser.new_context(java_script_enabled=False).new_page()
+    page = scriptless
     enter(page, gunicorn_server.url, alice)
     page.goto(f"{gunicorn_server.url}/experiments/{experiment.pk}/?ordering=name")
     pick(page, 0, 1)

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from experiments import recording
 from experiments.models import Experiment
 from experiments.storing import Columns
-from experiments.tests.browsing import rows
+from experiments.tests.browsing import held, replaced, rows
 
 FIELD = "Search by words of the name, or by a filter"
 
@@ -85,6 +85,26 @@ def test_an_option_is_taken_by_a_press_in_the_middle_of_the_text(page):
     options(page).get_by_text("params.lr").click()
     expect(field(page)).to_have_value("params.lr > 0.05")
     expect(rows(page)).to_have_count(1)
+
+
+def test_what_is_chosen_stays_so_when_the_answer_to_a_later_key_comes(page):
+    completed = re.compile("/complete/")
+    field(page).press_sequentially("va")
+    expect(options(page)).to_have_text([re.compile("metrics.val/loss")])
+    [answer] = held(page, completed, 1, lambda: page.keyboard.type("l"))
+    page.keyboard.press("ArrowDown")
+    with replaced(options(page).first):
+        answer.continue_()
+    expect(options(page).first).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("Enter")
+    expect(field(page)).to_have_value("metrics.val/loss ")
+
+
+def test_what_was_offered_for_another_place_of_the_text_is_not_offered_here(page):
+    field(page).press_sequentially("params.lr ")
+    expect(options(page)).not_to_have_count(0)
+    page.keyboard.press("ArrowLeft")
+    expect(options(page)).to_have_count(0)
 
 
 def test_a_fault_is_shown_under_the_field_and_the_runs_stay(page):

@@ -12,8 +12,9 @@ from django.conf import settings
 from playwright.sync_api import expect
 
 from experiments.models import Experiment, Run
-from experiments.tests.browsing import enter, rows
+from experiments.tests.browsing import rows
 from experiments.tests.crowds import crowd
+from exptrack.tests.browser import enter
 
 SCRIPT = """
 import exptrack_client as exptrack

@@ -12,12 +12,16 @@ from collections.abc import Callable
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from django.conf import settings
+from django.test import Client
+from playwright.sync_api import BrowserContext, Page, expect
 
 # Where four browsers share two processors, five seconds are soon over.
 expect.set_options(timeout=20_000)
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+# The same engine without windows of its own takes half the processor time.
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 WITHOUT_CHROMIUM = (
     "No chromium on this machine: browser tests cannot run (`make test` as root installs it)."
 )
@@ -49,6 +53,26 @@ def browser_type_launch_args() -> dict[str, object]:
     return {"executable_path": CHROMIUM, "args": flags}
 
 
+@pytest.fixture(scope="session")
+def browser_context_args(browser_context_args: dict[str, object]) -> dict[str, object]:
+    """Nothing moves by itself: neither under the pointer nor while a colour is judged."""
+    return browser_context_args | {"reduced_motion": "reduce"}
+
+
+def enter(page: Page, url: str, user) -> None:
+    """Give the browser the session of a signed-in person."""
+    visit = Client()
+    visit.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    name = settings.SESSION_COOKIE_NAME
+    page.context.add_cookies([{"name": name, "value": visit.cookies[name].value, "url": url}])
+
+
+@pytest.fixture
+def scriptless(new_context: Callable[..., BrowserContext]) -> Page:
+    """A page of a browser that runs no script."""
+    return new_context(java_script_enabled=False).new_page()
+
+
 @pytest.fixture
 def faultless(page: Page) -> Callable[[], None]:
     """Finds what axe finds, in both themes, and whether any width of screen scrolls sideways."""
@@ -57,7 +81,7 @@ def faultless(page: Page) -> Callable[[], None]:
     def check() -> None:
         # Of all that axe knows only the contrast can differ between the themes.
         for scheme, rules in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            page.emulate_media(color_scheme=scheme)
             options = {"resultTypes": ["violations"], **rules}
             violations = axe.run(page, options=options).response["violations"]
             assert [

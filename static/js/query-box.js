@@ -4,6 +4,8 @@
    is chosen, Escape closes it. Without a script the field is just a field. */
 
 const WAIT = 120;
+/* What was offered was for another place in the text. */
+const CARET_KEYS = ["ArrowLeft", "ArrowRight", "Home", "End"];
 
 class QueryBox extends HTMLElement {
   connectedCallback() {
@@ -67,7 +69,7 @@ class QueryBox extends HTMLElement {
     } else if (this.chosen && (event.key === "Enter" || event.key === "Tab")) {
       this.take(this.chosen);
     } else {
-      if (event.key === "Enter") this.close();
+      if (event.key === "Enter" || CARET_KEYS.includes(event.key)) this.close();
       return;
     }
     event.preventDefault();
@@ -102,11 +104,15 @@ class QueryBox extends HTMLElement {
   }
 
   show(found) {
+    const chosen = this.chosen?.dataset.text;
     this.replaced = found.replaced;
     this.list.replaceChildren(...found.options.map(optionOf));
     this.list.hidden = !found.options.length;
     this.input.setAttribute("aria-expanded", String(!this.list.hidden));
     this.input.removeAttribute("aria-activedescendant");
+    // Who was quicker than the answer keeps what they chose.
+    const again = [...this.list.children].find((option) => option.dataset.text === chosen);
+    if (again) this.choose(again);
   }
 
   close() {
@@ -120,9 +126,13 @@ class QueryBox extends HTMLElement {
     const at = options.indexOf(this.chosen) + by;
     const next = options[at < 0 ? options.length - 1 : at % options.length];
     this.chosen?.setAttribute("aria-selected", "false");
-    next.setAttribute("aria-selected", "true");
-    next.scrollIntoView({ block: "nearest" });
-    this.input.setAttribute("aria-activedescendant", next.id);
+    this.choose(next);
+  }
+
+  choose(option) {
+    option.setAttribute("aria-selected", "true");
+    option.scrollIntoView({ block: "nearest" });
+    this.input.setAttribute("aria-activedescendant", option.id);
   }
 
   /* The server counts characters, the field UTF-16 units. */
