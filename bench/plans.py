@@ -12,7 +12,8 @@ from __future__ import annotations
 import argparse
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -91,14 +92,14 @@ def explain_all(experiment: Experiment, user: User, options: argparse.Namespace)
     print("\nThe runs of one experiment, in every order")
     for ordering in options.orderings:
         for sign in ("", "-"):
-            for where, rows in pages(experiment, f"{sign}{ordering}"):
-                plan = rows.explain(analyze=True, buffers=True)
-                report(f"{sign}{ordering}, {where}", plan, options.full)
+            for where, page in pages(experiment, f"{sign}{ordering}"):
+                for _, plan in plans_of(page):
+                    report(f"{sign}{ordering}, {where}", plan, options.full)
     user.role = user.Role.ADMIN
     user.save()
     for name, path in addresses(experiment).items():
         print(f"\n{name}: {path[:150]}")
-        for label, plan in plans_of(user, path):
+        for label, plan in plans_of(partial(visit, user, path)):
             report(label, plan, options.full)
 
 
@@ -130,17 +131,23 @@ def addresses(experiment: Experiment) -> dict[str, str]:
     }
 
 
-def plans_of(user: User, path: str) -> Iterator[tuple[str, str]]:
-    """The plan of each statement of a page that reads our tables, by the first one it reads."""
-    from django.db import connection
+def visit(user: User, path: str) -> None:
+    """Ask for a page, signed in."""
     from django.test import Client
-    from django.test.utils import CaptureQueriesContext
 
     client = Client(HTTP_HOST="127.0.0.1")
     client.force_login(user, "django.contrib.auth.backends.ModelBackend")
-    with CaptureQueriesContext(connection) as captured:
-        answer = client.get(path)
+    answer = client.get(path)
     assert answer.status_code == 200, (path, answer.status_code)
+
+
+def plans_of(act: Callable[[], object]) -> Iterator[tuple[str, str]]:
+    """The plan of each statement of an act that reads our tables, by the first one it reads."""
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    with CaptureQueriesContext(connection) as captured:
+        act()
     for each in captured:
         table = re.search(r'FROM "experiments_(\w+)"', each["sql"])
         if table is None:
@@ -188,21 +195,23 @@ def report(label: str, plan: str, full: bool) -> None:
         print(plan)
 
 
-def pages(experiment: Experiment, ordering: str) -> Iterator[tuple[str, object]]:
-    """The statements of some pages: of each segment the first one and one far behind."""
+def pages(experiment: Experiment, ordering: str) -> Iterator[tuple[str, Callable[[], list]]]:
+    """Some pages: of each segment the first one and one far behind."""
     from experiments import paging
     from experiments.fields import parse_ordering
     from experiments.models import Run
+    from experiments.selecting import everything
 
     chosen = parse_ordering(ordering)
-    runs = Run.objects.alive().filter(experiment=experiment).for_table()
-    segments = runs.segments(chosen, experiment.pk)
-    for number, segment in enumerate(segments):
-        yield f"segment {number}", paging.ordered(segment, chosen.descending, None)[:PAGE]
+    runs = everything(Run.objects.inside(experiment).for_table())
+    for number, segment in enumerate(runs.segments(chosen, experiment.pk)):
+        yield f"segment {number}", partial(segment.first, chosen.descending, None, PAGE)
         if (row := far_behind(segment, chosen.descending)) is not None:
             position = paging.position_of(number, row)
-            rows = paging.ordered(segment, chosen.descending, position)
-            yield f"segment {number} deep", rows[:PAGE]
+            yield (
+                f"segment {number} deep",
+                partial(segment.first, chosen.descending, position, PAGE),
+            )
 
 
 def far_behind(segment: Segment, descending: bool) -> object:

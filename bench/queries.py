@@ -17,9 +17,9 @@ import psutil
 from served import arguments, machine, served
 
 if TYPE_CHECKING:
-    from django.db.models import QuerySet
-
+    from experiments.fields import Ordering
     from experiments.models import Experiment
+    from experiments.selecting import Selection
 
 QUERIES = (
     "metrics.val/accuracy > 0.9 and params.optimizer = adam",
@@ -54,8 +54,8 @@ def main() -> None:
         processor = processor_seconds(server.database)
         for query in options.queries:
             print(f"\n{query}", flush=True)
-            for name, act, rows in statements(experiment, query):
-                report(name, act, rows, processor, options.full)
+            for name, act in acts(experiment, query):
+                report(name, act, processor, options.full)
 
 
 def fill(user: object, runs: int) -> Experiment:
@@ -88,12 +88,12 @@ def processor_seconds(database: str) -> Callable[[], float]:
     return lambda: sum(backend.cpu_times()[:2])
 
 
-def statements(experiment: Experiment, query: str) -> Iterator[tuple[str, Callable, QuerySet]]:
-    """What a page does: find the runs, and list the first of them in some order. Each with what
-    does it, telling how many there are, and the statement that it is."""
+def acts(experiment: Experiment, query: str) -> Iterator[tuple[str, Callable[[], int]]]:
+    """What a page does: find the runs, and list the first of them in some order. Each tells how
+    many there are."""
     from django.utils import timezone
 
-    from experiments import paging, search
+    from experiments import search
     from experiments.fields import parse_ordering
     from experiments.matching import matching
     from experiments.models import Run
@@ -101,33 +101,47 @@ def statements(experiment: Experiment, query: str) -> Iterator[tuple[str, Callab
 
     now = timezone.now()
     rows = matching(Run.objects.inside(experiment).for_table(), search.parse(query), now)
-    counted = rows.order_by().values("pk")[: paging.COUNT_LIMIT + 1]
-    yield "found and counted", lambda: selection(rows).total[0], counted
+    yield "found and counted", lambda: selection(rows).total[0]
     for text in ORDERINGS:
         ordering = parse_ordering(text)
-        found = selection(rows, ordering).rows
-        segment = found.segments(ordering, experiment.pk, now)[0]
-        page = paging.ordered(segment, ordering.descending, None)[:PAGE]
-        yield text, lambda page=page: len(page.all()), page
+        found = selection(rows, ordering)
+
+        def first(found: Selection = found, ordering: Ordering = ordering) -> int:
+            segment = found.segments(ordering, experiment.pk, now)[0]
+            return len(segment.first(ordering.descending, None, PAGE))
+
+        yield text, first
 
 
-def report(
-    name: str, act: Callable[[], int], rows: QuerySet, processor: Callable[[], float], full: bool
-) -> None:
-    """One line: rows, median time, processor time a statement, indexes in the order of the plan."""
+def report(name: str, act: Callable[[], int], processor: Callable[[], float], full: bool) -> None:
+    """One line: rows, median time, processor time, indexes in the order of the plans."""
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
     times, before = [], processor()
     for _ in range(REPEATS):
         began = time.perf_counter()
         found = act()
         times.append((time.perf_counter() - began) * 1000)
     spent = (processor() - before) / REPEATS * 1000
-    plan = rows.explain()
-    used = [next(filter(None, names)) for names in INDEX.findall(plan)]
+    with CaptureQueriesContext(connection) as captured:
+        act()
+    plans = [plan_of(each["sql"]) for each in captured]
+    used = [next(filter(None, names)) for plan in plans for names in INDEX.findall(plan)]
     indexes = ", ".join(dict.fromkeys(used))
     took = statistics.median(times)
     print(f"  {name:18} {found:6} rows {took:8.1f} ms, processor {spent:7.1f} ms  {indexes}")
     if full:
-        print(plan)
+        print("\n\n".join(plans))
+
+
+def plan_of(sql: str) -> str:
+    """How the database would walk a statement."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(f"{connection.ops.explain_query_prefix()} {sql}")
+        return "\n".join(str(row[-1]) for row in cursor.fetchall())
 
 
 if __name__ == "__main__":

@@ -209,6 +209,13 @@ class Run(models.Model):
                 fields=["experiment", "status"], condition=Q(trashed_at=None), name="run_living"
             ),
             models.Index(fields=["experiment", "name", "id"], name="run_experiment_name"),
+            models.Index(fields=["experiment", "created_at", "id"], name="run_experiment_created"),
+            # A run has an entry in it once it is over.
+            models.Index(
+                fields=["experiment", "ended_at", "id"],
+                condition=Q(ended_at__isnull=False),
+                name="run_experiment_ended",
+            ),
             models.Index(fields=["owner", "started_at", "id"], name="run_owner_started"),
             models.Index(fields=["started_at", "id"], name="run_started"),
             in_trash_index("run_trashed"),
@@ -358,7 +365,13 @@ class Metric(models.Model):
             ),
             models.CheckConstraint(condition=Q(count__gt=0), name="metric_has_points"),
         ]
-        indexes = [models.Index(fields=["experiment", "name", "last", "run"], name="metric_last")]
+        # `min` and `max` come along to be sorted: in an order of their own each would be one more
+        # entry to write with every batch, and from the rows each order would read them all.
+        indexes = [
+            models.Index(
+                fields=["experiment", "name", "last", "run", "min", "max"], name="metric_last"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -26,6 +26,8 @@ CURSOR_PARAMETER = "cursor"
 
 # A listing as of a moment: its segments.
 Listing = Callable[[datetime], Sequence["Segment"]]
+# The first so many rows of a segment, downward or not, beyond a position; None when it cannot tell.
+Look = Callable[[bool, "dict | None", int], "list | None"]
 
 
 class BadCursor(ValueError):
@@ -33,30 +35,38 @@ class BadCursor(ValueError):
 
 
 class RowCompare(Func):
-    """`(a, b) > (x, y)` as SQL says it: by a, then by b; one range of an index."""
+    """`(a, b) > (x, y)` as SQL says it: by a, then by b; one range of an index. `x, y` may be a
+    subquery of one row."""
 
     output_field = BooleanField()
     conditional = True
-    arity = 4
-    template = "(%(expressions)s)"
 
-    def as_sql(self, compiler, connection, operator=">", **context):  # noqa: ANN001, ANN201
+    def as_sql(self, compiler, connection, **context):  # noqa: ANN001, ANN201
         parts, params = [], []
         for expression in self.get_source_expressions():
             sql, more = compiler.compile(expression)
             parts.append(sql)
             params.extend(more)
         left, right = ", ".join(parts[:2]), ", ".join(parts[2:])
-        return f"({left}) {self.extra.get('operator', operator)} ({right})", params
+        right = right if len(parts) == 3 else f"({right})"
+        return f"({left}) {self.extra['operator']} {right}", params
 
 
 @dataclass(slots=True)
 class Segment:
     """Rows that are ordered in one way: by annotation `page_key` and `page_id` when there is
-    a key, else by `page_id` alone."""
+    a key, else by `page_id` alone. `keys` are slim rows that have these two of all of them, and
+    of others too; `look`, if there is one, finds a page sooner than all the rows in order would."""
 
     rows: QuerySet
     has_key: bool
+    keys: QuerySet | None = None
+    look: Look | None = None
+
+    def first(self, descending: bool, position: dict | None, limit: int) -> list:
+        """Its first rows beyond a position."""
+        rows = self.look(descending, position, limit) if self.look else None
+        return list(ordered(self, descending, position)[:limit]) if rows is None else rows
 
 
 @dataclass(slots=True)
@@ -68,10 +78,9 @@ class Page:
     previous: str | None = None
 
 
-def keyed(rows: QuerySet, key: object, row_id: object = "pk") -> Segment:
+def keyed(rows: QuerySet, key: object, row_id: str = "pk", keys: QuerySet | None = None) -> Segment:
     """A segment ordered by `key`, ties by id; rows without a key must be left out already."""
-    as_expression = F(row_id) if isinstance(row_id, str) else row_id
-    return Segment(rows.annotate(page_key=key, page_id=as_expression), True)
+    return Segment(rows.annotate(page_key=key, page_id=F(row_id)), True, keys)
 
 
 def unkeyed(rows: QuerySet) -> Segment:
@@ -129,8 +138,9 @@ def walk(
         if position is not None and (number - position["segment"]) * (-1 if backward else 1) < 0:
             continue
         here = position is not None and number == position["segment"]
-        rows = ordered(segments[number], descending != backward, position if here else None)
-        found += [(number, row) for row in rows[: limit - len(found)]]
+        beyond = position if here else None
+        rows = segments[number].first(descending != backward, beyond, limit - len(found))
+        found += [(number, row) for row in rows]
         if len(found) == limit:
             break
     return found
@@ -139,25 +149,26 @@ def walk(
 def ordered(segment: Segment, descending: bool, position: dict | None) -> QuerySet:
     """A segment's rows in one direction, strictly beyond a position."""
     sign = "-" if descending else ""
-    operator = "<" if descending else ">"
     if not segment.has_key:
         rows = segment.rows.order_by(f"{sign}page_id")
         if position is not None:
             rows = rows.filter(**{f"page_id__{'lt' if descending else 'gt'}": position["id"]})
         return rows
     rows = segment.rows.order_by(f"{sign}page_key", f"{sign}page_id")
-    if position is not None:
-        key_field = rows.query.annotations["page_key"].output_field
-        id_field = rows.query.annotations["page_id"].output_field
-        beyond = RowCompare(
-            F("page_key"),
-            F("page_id"),
-            Value(from_text(position["key"]), output_field=key_field),
-            Value(id_field.to_python(position["id"]), output_field=id_field),
-            operator=operator,
-        )
-        rows = rows.filter(beyond)
-    return rows
+    return rows if position is None else rows.filter(beyond(rows, position, descending))
+
+
+def beyond(rows: QuerySet, position: dict, descending: bool) -> RowCompare:
+    """That a row with a key stands behind a position."""
+    key_field = rows.query.annotations["page_key"].output_field
+    id_field = rows.query.annotations["page_id"].output_field
+    return RowCompare(
+        F("page_key"),
+        F("page_id"),
+        Value(from_text(position["key"]), output_field=key_field),
+        Value(id_field.to_python(position["id"]), output_field=id_field),
+        operator="<" if descending else ">",
+    )
 
 
 def bounded_count(rows: QuerySet) -> tuple[int, bool]:

@@ -7,17 +7,14 @@ import io
 import json
 import math
 import re
-import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from django.db.models import QuerySet
-
 from experiments.fields import Field, Ordering, parse_field
 from experiments.models import Metric, Param, Run, Tag
 from experiments.named_rows import NAMES_SHOWN, columns_of_runs, rows_of_runs
-from experiments.paging import every_page
+from experiments.paging import Segment, every_page
 from experiments.storing import OpenSeries
 from experiments.values import InvalidValue
 from experiments.wire import token
@@ -246,14 +243,10 @@ def all_columns(table: RunTable) -> list[Field]:
 
 
 def csv_of_runs(
-    rows: QuerySet,
-    ordering: Ordering,
-    experiment_id: uuid.UUID | None,
-    columns: list[Field] | None,
+    segments: Sequence[Segment], ordering: Ordering, columns: list[Field] | None
 ) -> Iterator[str]:
-    """The CSV of all these runs, a page at a time. Without chosen columns they are those of
+    """The CSV of all runs of a listing, a page at a time. Without chosen columns they are those of
     the first page's runs."""
-    segments = rows.segments(ordering, experiment_id)
     pages = every_page(segments, descending=ordering.descending, size=CSV_RUNS_AT_ONCE)
     for number, runs in enumerate(limited(pages)):
         table = complete(runs) if columns is None else chosen(runs, columns)

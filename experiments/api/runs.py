@@ -30,7 +30,7 @@ from experiments.filters import ApiRunFilter, RunFilter
 from experiments.models import Environment, Experiment, Run
 from experiments.paging import Segment
 from experiments.querysets import RunQuerySet
-from experiments.selecting import selection
+from experiments.selecting import Selection, selection
 from experiments.storing import Mark
 from experiments.values import InvalidValue, field_name
 from exptrack.databases import time_limit
@@ -55,10 +55,12 @@ def listed(
 
 def found_first(
     request: Request, rows: RunQuerySet, experiment: Experiment | None, ordering: Ordering
-) -> RunQuerySet:
+) -> Selection:
     """The rows, by their ids where the request narrows them to few."""
     is_narrowed = not RunFilter.base_filters.keys().isdisjoint(request.query_params)
-    return selection(rows, ordering if experiment else None).rows if is_narrowed else rows
+    if not is_narrowed:
+        return Selection(rows, is_whole=True)
+    return selection(rows, ordering if experiment else None)
 
 
 def columns_of(request: Request) -> list | None:
@@ -123,13 +125,15 @@ class RunList(ApiView):
         rows = Run.objects.visible_to(request.user).alive().for_table()
         rows, ordering, filters = listed(request, rows, ApiRunFilter, *PAGING)
         experiment = filters.chosen_experiment()
-        if ordering.field.kind != "attribute":
-            rows = found_first(request, rows, experiment, ordering)
+        if ordering.field.kind == "attribute":
+            found = Selection(rows)
+        else:
+            found = found_first(request, rows, experiment, ordering)
         columns = columns_of(request)
         experiment_id = experiment and experiment.pk
 
         def listing(now: datetime) -> list[Segment]:
-            return rows.segments(ordering, experiment_id, now)
+            return found.segments(ordering, experiment_id, now)
 
         def shape(runs: list[Run]) -> list[dict]:
             table = filled(runs, columns)
@@ -238,9 +242,9 @@ class RunCsv(AnyAcceptView):
         rows = Run.objects.visible_to(request.user).alive().for_table()
         rows, ordering, filters = listed(request, rows, ApiRunFilter)
         experiment = filters.chosen_experiment()
-        rows = found_first(request, rows, experiment, ordering)
-        columns = columns_of(request)
-        lines = tables.csv_of_runs(rows, ordering, experiment and experiment.pk, columns)
+        found = found_first(request, rows, experiment, ordering)
+        segments = found.segments(ordering, experiment and experiment.pk)
+        lines = tables.csv_of_runs(segments, ordering, columns_of(request))
         return csv_response(lines, "runs.csv")
 
 
@@ -254,6 +258,7 @@ class ExperimentCsv(AnyAcceptView):
         experiment = access.readable_experiment(request.user, path_id(pk))
         rows = Run.objects.visible_to(request.user).alive().for_table()
         rows, ordering, _ = listed(request, rows.filter(experiment=experiment), RunFilter)
-        rows = found_first(request, rows, experiment, ordering)
-        lines = tables.csv_of_runs(rows, ordering, experiment.pk, columns_of(request))
+        found = found_first(request, rows, experiment, ordering)
+        segments = found.segments(ordering, experiment.pk)
+        lines = tables.csv_of_runs(segments, ordering, columns_of(request))
         return csv_response(lines, "runs.csv")

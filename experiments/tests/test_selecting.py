@@ -13,14 +13,15 @@ from django.utils import timezone
 from experiments import paging, search
 from experiments.fields import parse_ordering
 from experiments.matching import matching
-from experiments.models import Experiment, Run
-from experiments.selecting import selection
+from experiments.models import Experiment, Metric, Run
+from experiments.selecting import everything, selection
 from experiments.tests.crowds import crowd
 from experiments.tests.reading_pages import page_of
 
 QUERIES = ("params.lr > 0.01 and metrics.val/accuracy > 0.5", "name ~ a", "params.absent = 1",
            "metrics.val/loss.mean > 0", "not params.optimizer = adam")  # fmt: skip
-ORDERINGS = ("started", "-metrics.val/loss", "params.lr", "-params.optimizer", "duration", "name")
+ORDERINGS = ("started", "-metrics.val/loss", "params.lr", "-params.optimizer", "duration", "name",
+             "metrics.val/loss.min", "-metrics.val/loss.max", "-metrics.val/loss.mean")  # fmt: skip
 
 
 @pytest.fixture
@@ -36,22 +37,60 @@ def asked(experiment, query):
 
 
 def listed(rows, experiment, ordering):
-    """The ids of all runs, a page of seven at a time."""
+    """The ids of all runs of a queryset or selection, a page of seven at a time; the same from
+    the last one back."""
     order = parse_ordering(ordering)
     segments = rows.segments(order, experiment.pk, timezone.now())
-    pages = paging.every_page(segments, descending=order.descending, size=7)
-    return [run.pk for page in pages for run in page]
+    pages = list(paging.every_page(segments, descending=order.descending, size=7))
+    forward = [run.pk for page in pages for run in page]
+    assert backward(segments, order.descending) == forward
+    return forward
 
 
-@pytest.mark.parametrize("limit", [3, 10_000])
+def backward(segments, descending):
+    """The ids of all runs, from the last one back, in their order."""
+    ids, position = [], None
+    while found := paging.walk(segments, descending, 7, position, backward=True):
+        ids = [run.pk for _, run in reversed(found)] + ids
+        position = paging.position_of(*found[-1])
+    return ids
+
+
+@pytest.mark.parametrize(("limit", "most"), [(3, 100_000), (3, 3), (10_000, 100_000)],
+                         ids=["many", "more", "few"])  # fmt: skip
 @pytest.mark.parametrize("query", QUERIES)
-def test_few_or_many_they_are_the_same_in_every_order(experiment, query, limit, monkeypatch):
+def test_few_or_many_they_are_the_same_in_every_order(experiment, query, limit, most, monkeypatch):
     monkeypatch.setattr("experiments.paging.COUNT_LIMIT", limit)
+    monkeypatch.setattr("experiments.selecting.MOST_FOUND", most)
+    monkeypatch.setattr("experiments.selecting.STRETCH", 9)
     rows = asked(experiment, query)
     for ordering in ORDERINGS:
         found = selection(rows, parse_ordering(ordering))
         assert found.total == paging.bounded_count(rows)
-        assert listed(found.rows, experiment, ordering) == listed(rows, experiment, ordering)
+        assert listed(found, experiment, ordering) == listed(rows, experiment, ordering)
+
+
+def test_runs_in_the_trash_leave_no_gap_in_any_order(experiment, monkeypatch):
+    monkeypatch.setattr("experiments.selecting.SPARE", 0)
+    runs = Run.objects.inside(experiment)
+    Run.objects.filter(pk__in=[run.pk for run in runs[::3]]).update(trashed_at=timezone.now())
+    rows = runs.for_table()
+    for ordering in ORDERINGS:
+        found = listed(everything(rows), experiment, ordering)
+        assert found == listed(rows, experiment, ordering)
+        assert len(found) == rows.count()
+
+
+def test_runs_at_the_far_end_of_an_order_are_found_once_and_not_walked_to(experiment, monkeypatch):
+    monkeypatch.setattr("experiments.paging.COUNT_LIMIT", 3)
+    monkeypatch.setattr("experiments.selecting.STRETCH", 5)
+    last = sorted(Metric.objects.filter(name="val/loss").values_list("last", flat=True))
+    rows = asked(experiment, f"metrics.val/loss < {last[15]}")
+    found = selection(rows, parse_ordering("-metrics.val/loss"))
+    with CaptureQueriesContext(connection) as captured:
+        assert listed(found, experiment, "-metrics.val/loss")
+    finding = [each for each in captured if re.search("STRING_AGG|GROUP_CONCAT", each["sql"])]
+    assert len(finding) == 1
 
 
 def test_up_to_the_limit_all_are_counted(experiment, monkeypatch):

@@ -143,7 +143,7 @@ def runs_context(asked: Asked, experiment: Experiment, group: Group | None) -> d
     found, filters, ordering, fields = asked_runs(asked, experiment, group)
     limit = asked.limit()
     page = asked.page(
-        lambda now: found.rows.segments(ordering, experiment.pk, now),
+        lambda now: found.segments(ordering, experiment.pk, now),
         descending=ordering.descending,
         limit=limit,
     )
@@ -242,4 +242,4 @@ def csv_lines(asked: Asked, experiment: Experiment) -> Iterator[str]:
             grouped, metrics, _ = groups.asked_groups(asked, experiment, grouping)
             return csv_of_groups(grouped, metrics)
         found, _, ordering, columns = asked_runs(asked, experiment, group)
-    return tables.csv_of_runs(found.rows, ordering, experiment.pk, columns)
+    return tables.csv_of_runs(found.segments(ordering, experiment.pk), ordering, columns)

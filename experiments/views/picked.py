@@ -46,7 +46,7 @@ def runs_matching(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
             group = asked_group(asked, experiment)
             found, _, ordering, _ = asked_runs(asked, experiment, group)
             page = asked.page(
-                lambda now: found.rows.segments(ordering, experiment.pk, now),
+                lambda now: found.segments(ordering, experiment.pk, now),
                 descending=ordering.descending,
                 limit=MOST_PICKED,
             )

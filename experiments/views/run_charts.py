@@ -26,7 +26,7 @@ def run_charts_context(
     chart each."""
     drawn = asked.read("drawn", runs_drawn, USUALLY_DRAWN)
     page = asked.page(
-        lambda now: found.rows.segments(ordering, experiment.pk, now),
+        lambda now: found.segments(ordering, experiment.pk, now),
         descending=ordering.descending,
         limit=drawn,
     )
