@@ -5,6 +5,9 @@ VENV := .venv
 IN_VENV := $(VENV)/bin/python
 INSTALL := $(IN_VENV) -m pip install -qq --disable-pip-version-check --require-hashes
 
+# Kept compiled, whatever the machine says: each of many processes would compile every test anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help run demo-large test check format lock clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
