@@ -33,6 +33,12 @@ def experiment(alice: User) -> Experiment:
 
 
 @pytest.fixture
+def secret(alice: User) -> Experiment:
+    """A private one of hers."""
+    return Experiment.objects.create(owner=alice, name="secret", visibility="private")
+
+
+@pytest.fixture
 def here(experiment: Experiment) -> str:
     """The address of its page."""
     return reverse("experiment-detail", args=[experiment.pk])

@@ -20,16 +20,6 @@ from experiments.tests.reading_pages import Element, page_of
 
 
 @pytest.fixture
-def experiment(alice) -> Experiment:
-    return Experiment.objects.create(owner=alice, name="digits")
-
-
-@pytest.fixture
-def secret(alice) -> Experiment:
-    return Experiment.objects.create(owner=alice, name="secret", visibility="private")
-
-
-@pytest.fixture
 def start(alice, experiment):
     """Starts a run: `start("one", {"lr": 1}, loss=[1, 2])`."""
 

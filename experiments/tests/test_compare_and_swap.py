@@ -9,10 +9,10 @@ from django.db import connection, connections
 from django.http import Http404
 from django.test.utils import CaptureQueriesContext
 
-from experiments import compare_and_swap, reading, recording, upkeep
+from experiments import compare_and_swap, recording, upkeep
 from experiments.models import Experiment, Metric, Run
-from experiments.series import Points
 from experiments.storing import Columns
+from experiments.tests.holding import stored
 
 pytestmark = pytest.mark.only_on("postgresql")
 
@@ -32,21 +32,9 @@ def log(user, run, metrics, *, seq=None, digest=b"a"):
 
 
 def statements_of(action):
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
+    with CaptureQueriesContext(connection) as queries:
         action()
     return [query["sql"].split(maxsplit=1)[0] for query in queries.captured_queries]
-
-
-def stored(run):
-    """Every value of every series, checked against its summary."""
-    metrics = Metric.objects.filter(run=run).select_related("tail")
-    assert [fault for metric in metrics for fault in upkeep.verify_metric(metric)] == []
-    return {
-        metric.name: Points.concat(list(reading.blocks(metric))).values.tolist()
-        for metric in metrics
-    }
 
 
 def during_the_swap(act):

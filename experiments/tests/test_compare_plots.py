@@ -13,7 +13,7 @@ from django.urls import reverse
 from playwright.sync_api import Page, expect
 
 from experiments import recording
-from experiments.models import Experiment, Run
+from experiments.models import Run
 from experiments.storing import Columns
 from experiments.tests.crowds import crowd
 from experiments.tests.reading_pages import Element, page_of
@@ -22,11 +22,6 @@ PLACES = """plot => {
     const box = plot.canvas.getBoundingClientRect();
     return plot.chart.getDatasetMeta(0).data.map(({x, y}) => [box.x + x, box.y + y]);
 }"""
-
-
-@pytest.fixture
-def experiment(alice) -> Experiment:
-    return Experiment.objects.create(owner=alice, name="digits")
 
 
 @pytest.fixture

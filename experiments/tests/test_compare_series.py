@@ -14,21 +14,11 @@ import pytest
 from django.urls import reverse
 
 from experiments import charts, recording
-from experiments.models import Collaborator, Experiment, Run
+from experiments.models import Collaborator, Run
 from experiments.storing import Columns
 from experiments.tests.crowds import crowd
 
 DOORS = ("compare-series", "compare-points")
-
-
-@pytest.fixture
-def experiment(alice) -> Experiment:
-    return Experiment.objects.create(owner=alice, name="digits")
-
-
-@pytest.fixture
-def secret(alice) -> Experiment:
-    return Experiment.objects.create(owner=alice, name="secret", visibility="private")
 
 
 def start(user, experiment, **metrics) -> Run:

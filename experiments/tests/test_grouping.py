@@ -18,16 +18,11 @@ from experiments.grouping import (
     put_in_order,
     spreads,
 )
-from experiments.models import Experiment, Run
+from experiments.models import Run
 from experiments.storing import Columns
 from experiments.values import InvalidValue
 
 LOSS = Field("metric", "loss", "last")
-
-
-@pytest.fixture
-def experiment(alice) -> Experiment:
-    return Experiment.objects.create(owner=alice, name="digits")
 
 
 def start(user, *, metrics=None, **fields):

@@ -19,11 +19,6 @@ VERBS = ("tag", "untag", "stop", "trash", "restore")
 
 
 @pytest.fixture
-def experiment(alice) -> Experiment:
-    return Experiment.objects.create(owner=alice, name="digits")
-
-
-@pytest.fixture
 def send(signed_in, experiment):
     """Posts a verb with picked runs as somebody; answers with the page one is led back to."""
 

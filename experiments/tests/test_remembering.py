@@ -12,11 +12,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import Token, User
-from experiments import curating, purging, reading, recording, upkeep
+from experiments import curating, purging, recording, upkeep
 from experiments.models import Experiment, Metric, Run
 from experiments.remembering import MOST_REMEMBERED, Known, Memory, memory
-from experiments.series import Points
 from experiments.storing import Columns, OpenSeries
+from experiments.tests.holding import stored
 
 pytestmark = pytest.mark.only_on("postgresql")
 
@@ -43,16 +43,6 @@ def cost(action) -> int:
     with CaptureQueriesContext(connection) as queries:
         assert action().status_code == 200
     return len(queries)
-
-
-def stored(run) -> dict[str, list[float]]:
-    """Every value of every series, checked against its summary."""
-    metrics = Metric.objects.filter(run=run).select_related("tail")
-    assert [fault for metric in metrics for fault in upkeep.verify_metric(metric)] == []
-    return {
-        metric.name: Points.concat(list(reading.blocks(metric))).values.tolist()
-        for metric in metrics
-    }
 
 
 def out_of_date(run, change):
