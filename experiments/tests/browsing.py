@@ -4,11 +4,12 @@ conftest."""
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from playwright.sync_api import Locator, Page, Route, expect
+
+from exptrack.tests.waiting import wait_until
 
 # Answers that a test brings about itself.
 EXPECTED = re.compile(
@@ -43,10 +44,8 @@ def expect_of(element: Locator, script: str, value: object) -> None:
 
 def heard(page: Page, condition: Callable[[], bool]) -> None:
     """Wait until the page's events have brought something about in the test itself."""
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        page.wait_for_timeout(20)  # only meanwhile are events told
+    # Only while it waits are events told.
+    wait_until(lambda: condition() or page.wait_for_timeout(20))
 
 
 def held(

@@ -184,6 +184,12 @@ def test_charts_draw_each_metric_of_all_the_runs(signed_in, alice, start):
             ] == [str(run.pk) for run in runs]  # fmt: skip
 
 
+def test_runs_without_metrics_say_so_and_not_that_none_matches(signed_in, alice, start):
+    visit, here = signed_in(alice), address([start("one")], view="charts")
+    assert "No metrics yet" in page_of(visit.get(here)).words
+    assert "No metric matches" in page_of(visit.get(f"{here}&search=loss")).words
+
+
 def test_many_metrics_come_in_pages(signed_in, alice, start):
     runs = [start("one", **{f"m{n:02}": [1] for n in range(30)})]
     first = page_of(signed_in(alice).get(address(runs, view="charts")))

@@ -293,7 +293,7 @@ def test_a_page_outlives_its_server(visit, gunicorn_server, run):
     expect(state(page)).to_have_text("Reconnecting …")
     log(run, 1, [2.0])
     gunicorn_server.start()
-    expect(state(page)).to_have_text("Live", timeout=30_000)
+    expect(state(page)).to_have_text("Live")
     expect_steps(page, 2)
 
 
@@ -306,7 +306,7 @@ def test_who_is_signed_out_meanwhile_is_told_and_offered_to_sign_in(
     visit("run-detail", run.pk)
     expect(state(page)).to_have_text("Live")
     Session.objects.all().delete()
-    expect(state(page)).to_have_text("Signed out", timeout=32_000)
+    expect(state(page)).to_have_text("Signed out")
     faultless()
     page.get_by_role("link", name="Sign in").click()
     here = reverse("run-detail", args=[run.pk])
@@ -331,7 +331,7 @@ def test_who_it_is_no_longer_shared_with_is_told(visit, page, charlie, faultless
     visit("experiment-detail", theirs.experiment_id)
     expect(state(page)).to_have_text("Live")
     Experiment.objects.update(visibility="private")
-    expect(state(page)).to_have_text("No longer shared with you", timeout=32_000)
+    expect(state(page)).to_have_text("No longer shared with you")
     faultless()
     page.reload()
     expect(page.get_by_role("heading", name="There is nothing here")).to_be_visible()

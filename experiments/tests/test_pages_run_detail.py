@@ -180,6 +180,12 @@ def test_many_params_have_a_page_of_their_own(signed_in, alice, here, run):
     assert list(pairs(found)) == ["p0699"]
 
 
+def test_a_run_without_params_says_so_and_not_that_none_matches(signed_in, alice):
+    visit, here = signed_in(alice), address("run-params", start(alice))
+    assert "No params" in page_of(visit.get(here)).words
+    assert "No param matches" in page_of(visit.get(f"{here}?search=lr")).words
+
+
 def test_notes_and_environment_are_readable(signed_in, alice):
     run = start(alice, notes="# Result\n\n**+1.2** points", environment={
         "command": "train.py --lr 0.1", "git": {"commit": "8d1f0c", "dirty": True},

@@ -152,7 +152,12 @@ def test_only_admins_purge(signed_in, alice, bob, ada):
         assert visit.post(PURGE, {"experiment": experiment.pk}).status_code == 403
         assert "Purge" not in page_of(visit.get(TRASH)).words
     assert "Purge…" in page_of(signed_in(ada).get(TRASH)).words
+    assert "Empty the trash…" in page_of(signed_in(ada).get(f"{TRASH}?kind=runs&search=x")).words
     assert Experiment.objects.exists()
+
+
+def test_an_empty_trash_is_not_offered_to_be_emptied(signed_in, ada):
+    assert "Empty the trash" not in page_of(signed_in(ada).get(TRASH)).words
 
 
 # --- The purge -------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from experiments.models import Experiment, Run
 from experiments.tests.browsing import rows
 from experiments.tests.crowds import crowd
 from exptrack.tests.browser import enter
+from exptrack.tests.waiting import PATIENCE
 
 SCRIPT = """
 import exptrack_client as exptrack
@@ -41,7 +42,7 @@ def run_script(url: str, secret: str) -> None:
             "EXPTRACK_TOKEN": secret,
         },
         check=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
 
 

@@ -47,6 +47,7 @@ def trash(request: HttpRequest) -> HttpResponse:
     context["kinds"] = [
         (name, (known.get(name) or bounded_count(trashed(request, name)))[0]) for name in KINDS
     ]
+    context["is_anything"] = any(count for _, count in context["kinds"])
     if kind == "experiments":
         counts = outcomes.counts_by_status(page.rows)
         context["rows"] = [(row, counts[row.pk]) for row in page.rows]

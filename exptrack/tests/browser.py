@@ -16,8 +16,9 @@ from django.conf import settings
 from django.test import Client
 from playwright.sync_api import BrowserContext, Page, expect
 
-# Where four browsers share two processors, five seconds are soon over.
-expect.set_options(timeout=20_000)
+from exptrack.tests.waiting import PATIENCE
+
+expect.set_options(timeout=1000 * PATIENCE)
 
 # The same engine without windows of its own takes half the processor time.
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser")
@@ -65,6 +66,13 @@ def enter(page: Page, url: str, user) -> None:
     visit.force_login(user, "django.contrib.auth.backends.ModelBackend")
     name = settings.SESSION_COOKIE_NAME
     page.context.add_cookies([{"name": name, "value": visit.cookies[name].value, "url": url}])
+
+
+@pytest.fixture
+def context(context: BrowserContext) -> BrowserContext:
+    """Of pages that are waited for as everything is."""
+    context.set_default_timeout(1000 * PATIENCE)
+    return context
 
 
 @pytest.fixture
