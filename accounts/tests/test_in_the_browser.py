@@ -14,7 +14,6 @@ from exptrack.tests.browser import enter
 from exptrack.tests.people import PASSWORD
 
 ACCOUNT = reverse("account")
-SIGNED_OUT_PAGES = ["sign-in", "password-reset", "password-reset-sent", "password-reset-done"]
 # The answers to forms and addresses that do not fit are part of the tests.
 EXPECTED = re.compile(r"status of (404|422|429|503)|Response Status Error Code 503")
 
@@ -43,13 +42,6 @@ def sign_in(page: Page, username: str, password: str = PASSWORD) -> None:
     # What is typed before the next page is there would go to this one.
     with page.expect_navigation():
         page.get_by_role("button", name="Sign in").click()
-
-
-@pytest.mark.parametrize("name", SIGNED_OUT_PAGES)
-def test_signed_out_pages_are_faultless(page, gunicorn_server, faultless, name):
-    page.goto(gunicorn_server.url + reverse(name))
-    expect(page.get_by_role("heading", level=1)).to_be_visible()
-    faultless()
 
 
 def test_a_refused_sign_in_says_so_and_a_lock_too(page, gunicorn_server, alice, faultless):

@@ -76,13 +76,9 @@ def test_pages_of_errors_are_faultless_and_lead_home(
     visit("experiment-settings", experiment.pk)
     expect(page.get_by_role("heading", name="You may not do that")).to_be_visible()
     faultless()
-    for path, words in {
-        "nothing/here/": "There is nothing here",
-        f"compare/?{'run=x&' * 1001}": "That request made no sense",
-    }.items():
-        page.goto(f"{gunicorn_server.url}/{path}")
-        expect(page.get_by_role("heading", name=words)).to_be_visible()
-        faultless()
+    page.goto(f"{gunicorn_server.url}/compare/?{'run=x&' * 1001}")
+    expect(page.get_by_role("heading", name="That request made no sense")).to_be_visible()
+    faultless()
     page.get_by_role("link", name="To the experiments").click()
     expect(page.get_by_role("heading", name="Experiments")).to_be_visible()
 
