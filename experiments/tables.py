@@ -7,13 +7,18 @@ import io
 import json
 import math
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from experiments.fields import Field, Ordering, parse_field
 from experiments.models import Metric, Param, Run, Tag
-from experiments.named_rows import NAMES_SHOWN, columns_of_runs, rows_of_runs
+from experiments.named_rows import (
+    NAMES_SHOWN,
+    first_cuts,
+    metrics_of_runs,
+    params_of_runs,
+    rows_of_runs,
+)
 from experiments.paging import Segment, every_page
 from experiments.storing import OpenSeries
 from experiments.values import InvalidValue
@@ -183,29 +188,30 @@ def as_started(
 def default_columns(runs: Sequence[Run]) -> list[Field]:
     """What is shown before anyone chooses: attributes, up to six params that differ between
     these runs, and up to six metrics that most of them have."""
-    params = columns_of_runs(runs, "params", "name", "kind", "text_head")
-    metrics = Counter(name for (name,) in columns_of_runs(runs, "metrics", "name"))
+    if not runs:
+        return [Field("attribute", name) for name in DEFAULT_ATTRIBUTES]
+    before = first_cuts(runs, "params", "metrics")
+    params = differing(params_of_runs(runs, before), len(runs))
+    metrics = most_telling(metrics_of_runs(runs, before))
     return [
         *(Field("attribute", name) for name in DEFAULT_ATTRIBUTES),
-        *(Field("param", name) for name in differing(params, len(runs))[:DEFAULT_PARAMS]),
-        *(Field("metric", name, "last") for name in most_telling(metrics)[:DEFAULT_METRICS]),
+        *(Field("param", name) for name in params[:DEFAULT_PARAMS]),
+        *(Field("metric", name, "last") for name in metrics[:DEFAULT_METRICS]),
     ]
 
 
-def differing(params: Iterable[tuple[str, str, str]], runs: int) -> list[str]:
-    """Of (name, kind, text) of the params of so many runs the names whose values differ, or
-    that only some have; those that most have first, and of these what is tuned before all else."""
-    values: dict[str, set] = {}
-    counts: Counter[str] = Counter()
-    for name, *value in params:
-        values.setdefault(name, set()).add(tuple(value))
-        counts[name] += 1
-    differ = {name for name in values if len(values[name]) > 1 or counts[name] < runs}
-    names = [name for name in most_common(counts) if name in differ]
-    return sorted(names, key=lambda name: (-counts[name], TUNED_FIRST.isdisjoint(words_of(name))))
+def differing(params: Iterable[tuple[str, int, bool]], runs: int) -> list[str]:
+    """Of the params of so many runs (name, how many have it, whether its values differ) the names
+    whose values differ, or that only some have; those that most have first, and of these what is
+    tuned before all else."""
+    counts = {name: count for name, count, differ in params if differ or count < runs}
+    return sorted(
+        most_common(counts),
+        key=lambda name: (-counts[name], TUNED_FIRST.isdisjoint(words_of(name))),
+    )
 
 
-def most_telling(counts: Counter[str]) -> list[str]:
+def most_telling(counts: Mapping[str, int]) -> list[str]:
     """Of the names of metrics with how many runs have each, those that many have; in front what
     by its words tells how good a run is, on data held out above all."""
     usual = max(counts.values(), default=0) / 2
@@ -226,7 +232,7 @@ def how_telling(name: str) -> int:
     return 1 if words & MEASURES else 2
 
 
-def most_common(counts: Counter[str]) -> list[str]:
+def most_common(counts: Mapping[str, int]) -> list[str]:
     """Names, those that come most often first, ties in alphabetical order."""
     return sorted(counts, key=lambda name: (-counts[name], name))
 

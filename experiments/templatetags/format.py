@@ -117,9 +117,15 @@ def ago(moment: datetime | None) -> str:
     """
     if moment is None:
         return NOTHING
+    element, *parts = ago_parts(moment)
+    return format_html(element, *parts)
+
+
+def ago_parts(moment: datetime) -> tuple[str, str, str, str]:
+    """The element of `ago` with its three slots, and what fills them: all of it ours."""
     element = PAST_ELEMENT if moment <= timezone.now() else FUTURE_ELEMENT
-    stamp = moment.astimezone(UTC).isoformat()
-    return format_html(element, stamp, exact(moment), from_now(moment))
+    stamp = moment.astimezone(UTC).isoformat(timespec="seconds")
+    return element, stamp, exact(moment), from_now(moment)
 
 
 def from_now(moment: datetime) -> str:
@@ -154,7 +160,10 @@ def day(moment: date | None) -> str:
 @register.filter
 def exact(moment: datetime | None) -> str:
     """A moment to the second, UTC: 2026-03-12 14:05:09 UTC."""
-    return NOTHING if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    if moment is None:
+        return NOTHING
+    # By strftime it took five times as long, a hundred times a page.
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(' ', 'seconds')} UTC"
 
 
 @register.filter

@@ -10,9 +10,10 @@ from experiments import tables
 from experiments.cells import places, short_of, tail_of
 from experiments.charts import run_colour
 from experiments.fields import Field
-from experiments.models import Experiment, Run
+from experiments.models import Experiment, Param, Run
+from experiments.named_rows import first_cuts, params_of_runs
 from experiments.templatetags.runs import shown_of, spans
-from experiments.tests.crowds import crowd
+from experiments.tests.crowds import crowd, param
 
 
 @pytest.mark.parametrize(
@@ -61,14 +62,29 @@ def test_metrics_that_tell_how_good_a_run_is_come_first():
 
 def test_params_that_differ_or_that_some_lack_are_columns():
     params = [
-        *(("lr", "number", text) for text in ("0.1", "0.1", "0.01")),
-        *(("seed", "number", "1") for _ in range(3)),
-        *(("one", kind, "1") for kind in ("number", "text", "number")),
-        *(("activation", "text", text) for text in ("relu", "gelu", "relu")),
-        ("extra", "number", "1"),
+        ("extra", 1, False),
+        ("activation", 3, True),
+        ("lr", 3, True),
+        ("one", 3, True),
+        ("seed", 3, False),
     ]
     assert tables.differing(params, 3) == ["lr", "activation", "one", "extra"]
     assert tables.differing([], 0) == []
+
+
+def test_a_params_values_differ_by_kind_or_text_among_those_that_are_looked_at(alice):
+    experiment = Experiment.objects.create(owner=alice, name="digits")
+    one, other = crowd(experiment, alice, 2, metrics=())
+    Param.objects.all().delete()
+    for run, values in ((one, {"a": 1, "b": 1, "c": 1}), (other, {"a": 1, "b": "1", "c": 2})):
+        for name, value in values.items():
+            param(run, name, value).save()
+    for number in range(101):
+        param(other, f"ä{number:03}", number).save()
+    runs = list(Run.objects.all())
+    found = list(params_of_runs(runs, first_cuts(runs, "params")))
+    assert sorted(found)[:3] == [("a", 2, False), ("b", 2, True), ("c", 2, True)]
+    assert len(found) == 100
 
 
 def test_the_best_is_the_least_loss_and_the_greatest_accuracy_of_finite_ones(alice):
