@@ -40,9 +40,8 @@ LONGEST_UNCUT = 20
 MOMENTS = ("created", "started", "ended", "last_seen")
 
 ROW = (
-    '<tr data-live="run %(id)s"><th scope="row"><input class="pick" type="checkbox" form="picked" '
-    'name="run" value="%(id)s" aria-label="Select {}"><a href="%(url)s"{}><bdi>{}</bdi></a></th>'
-    "%(cells)s</tr>"
+    '<tr><th scope="row"><input class="pick" type="checkbox" form="picked" name="run" '
+    'value="%(id)s" aria-label="Select {}"><a href="%(url)s"{}><bdi>{}</bdi></a></th>%(cells)s</tr>'
 )
 NO_NUMBER = (f'<td class="faint">{NOTHING}</td>',)
 NO_TEXT = (f'<td class="faint cell-start">{NOTHING}</td>',)

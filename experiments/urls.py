@@ -8,6 +8,7 @@ from experiments.views import (
     completing,
     experiments,
     group_charts,
+    grouping,
     live,
     picked,
     prose,
@@ -31,6 +32,11 @@ urlpatterns += [
         "experiments/<uuid:pk>/complete/",
         completing.experiment_complete,
         name="experiment-complete",
+    ),
+    path(
+        "experiments/<uuid:pk>/grouping/",
+        grouping.experiment_grouping,
+        name="experiment-grouping",
     ),
     path(
         "experiments/<uuid:pk>/runs.csv",

@@ -28,6 +28,10 @@ WALKED = {
         "/experiments/{gone}/",
     ],
     "experiments/<uuid:pk>/columns/": ["/experiments/{experiment}/columns/"],
+    "experiments/<uuid:pk>/grouping/": [
+        "/experiments/{experiment}/grouping/",
+        "/experiments/{experiment}/grouping/?group=params.x&find=zzz",
+    ],
     "experiments/<uuid:pk>/views/<uuid:view_id>/": ["/experiments/{experiment}/views/{view}/"],
     "experiments/<uuid:pk>/settings/": ["/experiments/{experiment}/settings/"],
     "experiments/<uuid:pk>/restore/": ["/experiments/{gone}/restore/"],

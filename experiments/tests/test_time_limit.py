@@ -65,7 +65,7 @@ def test_behind_the_limit_there_is_none(settings):
 @pytest.mark.parametrize(
     "address",
     ["/", "/trash/", "/experiments/{}/", "/experiments/{}/columns/", "/experiments/{}/complete/",
-     "/experiments/{}/runs.csv", "/compare/runs/"],
+     "/experiments/{}/grouping/", "/experiments/{}/runs.csv", "/compare/runs/"],
 )  # fmt: skip
 def test_every_page_that_looks_for_something_has_it(signed_in, alice, experiment, address):
     visit = signed_in(alice)

@@ -135,7 +135,8 @@ def table_context(asked: Asked, experiment: Experiment) -> dict:
         context = runs_context(asked, experiment, group)
     if group is not None:
         context["group_values"] = list(zip(fields, group.keys, strict=True))
-    return context | groups.group_choices(asked, experiment, fields) | {"group": group}
+    url = groups.grouping_url(asked, experiment, fields)
+    return context | {"group": group, "grouping_url": url}
 
 
 def runs_context(asked: Asked, experiment: Experiment, group: Group | None) -> dict:

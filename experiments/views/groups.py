@@ -9,7 +9,6 @@ from experiments import tables
 from experiments.fields import Field
 from experiments.filters import RunTableFilter
 from experiments.grouping import (
-    MOST_FIELDS,
     Group,
     Grouped,
     Grouping,
@@ -21,15 +20,13 @@ from experiments.grouping import (
 )
 from experiments.listing import PAGE_SIZES, Asked
 from experiments.models import Experiment, Run
-from experiments.names import names_in
 from experiments.paging import CURSOR_PARAMETER
 from experiments.selecting import selection
 from experiments.templatetags.groups import mean_places
 from experiments.values import InvalidValue
 
-NAMES_OFFERED = 40
-# What only tells repetitions of the same thing apart.
-REPETITIONS = frozenset("seed seeds fold folds repeat repeats repetition trial replicate".split())
+# What an address asks of a list in one grouping and no other.
+LEFT_BEHIND = ("inside", "ordering", "view", "page", "cursor")
 
 
 def asked_grouping(asked: Asked) -> Grouping | None:
@@ -128,36 +125,12 @@ def place_in_list(text: str) -> int:
     return int(text)
 
 
-def group_choices(asked: Asked, experiment: Experiment, fields: list[Field]) -> dict:
-    """The menu of what to group by: each param and tag with whether it is in, and where adding it,
-    taking it away and grouping by all params but it lead."""
-    away = {"inside": None, "ordering": None, "view": None, "page": None}
-    names = {kind: names_in(experiment.pk, kind, most=NAMES_OFFERED) for kind in ("param", "tag")}
-    offered = [Field(kind, name) for kind, (some, _) in names.items() for name in some]
-    offered += [each for each in fields if each not in offered]
-
-    def url(chosen: list[Field]) -> str:
-        return asked.url_with(**away, group=",".join(map(str, chosen)) or None)
-
-    def toggled(each: Field) -> str | None:
-        if each in fields:
-            return url([other for other in fields if other != each])
-        return url([*fields, each]) if len(fields) < MOST_FIELDS else None
-
-    def all_but(some: list[Field]) -> str:
-        return asked.url_with(**away, group=str(Grouping(tuple(some), all_but=True)))
-
-    repetitions = [
-        each
-        for each in offered
-        if each.kind == "param" and not REPETITIONS.isdisjoint(tables.words_of(each.name))
-    ][:MOST_FIELDS]
-    return {
-        "group_offers": [
-            (each, each in fields, toggled(each), each.kind == "param" and all_but([each]))
-            for each in offered
-        ],
-        "more_to_group_by": any(more for _, more in names.values()),
-        "but_repetitions": repetitions and (repetitions, all_but(repetitions)),
-        "ungrouped_url": asked.url_with(**away, group=None),
-    }
+def grouping_url(asked: Asked, experiment: Experiment, fields: list[Field]) -> str:
+    """Where the menu of what to group by is fetched; `fields` are those it is grouped by now."""
+    query = asked.query.copy()
+    for name in LEFT_BEHIND:
+        query.pop(name, None)
+    if fields:
+        query["group"] = ",".join(map(str, fields))
+    here = reverse("experiment-grouping", args=[experiment.pk])
+    return f"{here}?{query.urlencode(safe=',:')}" if query else here

@@ -39,6 +39,7 @@ PAGES = {
     "experiments/<uuid:pk>/": "GET",
     "experiments/<uuid:pk>/columns/": "GET",
     "experiments/<uuid:pk>/complete/": "GET",
+    "experiments/<uuid:pk>/grouping/": "GET",
     "experiments/<uuid:pk>/runs.csv": "GET",
     "experiments/<uuid:pk>/groups/series/": "GET",
     "experiments/<uuid:pk>/groups/means.csv": "GET",

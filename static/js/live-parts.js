@@ -1,17 +1,19 @@
 /* Makes every [data-live] of the page like its copy in a fresh page (`exptrack:page`), no more of
    it than differs: what is typed, picked, open or in focus stays.
 
-   The value of data-live names a part. Of a [data-live-list], whose value is what its rows are
-   called, nothing moves: where the fresh one has others, a button says how many and shows them. An
+   The value of data-live names a part; a row with a box that picks a run is one by the run's id. Of
+   a [data-live-list], whose value is what its rows are called, nothing moves: where the fresh one has others, a button says how many and shows them. An
    empty one is filled at once. */
 
+const ROW_OF_RUN = "tr:has(> th > [name=run])";
+const PARTS = `[data-live], ${ROW_OF_RUN}`;
 const FIELDS = "input, select, textarea";
 const TYPED = "input:not([type=hidden], [type=checkbox]), select, textarea";
 const TAKEN_AWAY = ["title", "class"];
 
 document.addEventListener("exptrack:page", ({ detail: { fresh } }) => {
-  const parts = new Map([...fresh.querySelectorAll("[data-live]")].map((part) => [keyOf(part), part]));
-  for (const old of document.querySelectorAll("[data-live]")) {
+  const parts = new Map([...fresh.querySelectorAll(PARTS)].map((part) => [keyOf(part), part]));
+  for (const old of document.querySelectorAll(PARTS)) {
     const part = parts.get(keyOf(old));
     if (part) renew(old, part);
   }
@@ -27,7 +29,7 @@ document.addEventListener("click", ({ target }) => {
 });
 
 function keyOf(item) {
-  return item.dataset.live ?? item.dataset.metric;
+  return item.dataset.live ?? item.dataset.metric ?? item.querySelector("[name=run]").value;
 }
 
 /* --- Parts --------------------------------------------------------------------------------- */
@@ -67,7 +69,7 @@ function isInUse(element) {
 /* --- Lists --------------------------------------------------------------------------------- */
 
 function rowsOf(list) {
-  return [...list.querySelectorAll("tr[data-live], metric-chart")].map(keyOf);
+  return [...list.querySelectorAll(`tr[data-live], ${ROW_OF_RUN}, metric-chart`)].map(keyOf);
 }
 
 function offer(list, copy) {
