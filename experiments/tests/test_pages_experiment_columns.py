@@ -175,4 +175,4 @@ def test_statements_do_not_grow_with_runs(signed_in, alice, experiment, here):
 
     few = statements()
     crowd(experiment, alice, 60)
-    assert statements() == few <= 15
+    assert statements() == few <= 14

@@ -24,6 +24,7 @@ WEIGHT = """performance.getEntriesByType('resource')
     .concat(performance.getEntriesByType('navigation'))
     .filter(entry => !entry.name.includes('chart.umd'))
     .reduce((sum, entry) => sum + entry.encodedBodySize, 0)"""
+UNPACKED = "performance.getEntriesByType('navigation')[0].decodedBodySize"
 
 
 @pytest.fixture
@@ -228,6 +229,7 @@ def test_the_pages_weigh_little(visit, alice, experiment):
         page = visit(name, *args)
         page.wait_for_load_state("networkidle")
         assert 20_000 < page.evaluate(WEIGHT) < 250_000, name
+        assert 10_000 < page.evaluate(UNPACKED) < 150_000, name
 
 
 def test_without_a_script_all_but_the_curves_works(scriptless, gunicorn_server, alice, experiment):

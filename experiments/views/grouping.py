@@ -56,11 +56,11 @@ def experiment_grouping(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
 
 
 def offers(asked: Asked, experiment: Experiment, fields: list[Field], find: str) -> dict:
-    """Each param and tag whose name has the words of `find`, up to 40 of a kind, and what is
-    grouped by whatever it is called."""
+    """Each param and tag whose name has the words of `find`, up to 40 of a kind; without any, what
+    is grouped by comes too, whatever else there is."""
     names = {kind: names_in(experiment.pk, kind, find, NAMES_OFFERED) for kind in ("param", "tag")}
     found = [Field(kind, name) for kind, (some, _) in names.items() for name in some]
-    offered = [*(each for each in fields if each not in found), *found]
+    offered = found if find else [*(each for each in fields if each not in found), *found]
     away = dict.fromkeys(LEFT_BEHIND)
 
     def url(chosen: list[Field]) -> str:
