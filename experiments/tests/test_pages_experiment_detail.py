@@ -369,6 +369,14 @@ def test_hostile_text_stays_text(signed_in, alice, experiment, here, payload):
     assert payload.strip() in page_of(signed_in(alice).get(here)).text
 
 
+def test_no_text_is_taken_for_the_markup_of_its_row(signed_in, alice, here):
+    start(alice, "{} {0} %(id)s", params={"lr": 0.1, "x": "{y}"}, tags={"t": "{}"})
+    Param.objects.filter(name="lr").update(text_head="<i>{}")  # reads as a number all the same
+    answer = signed_in(alice).get(here, {"columns": "name,params.lr,params.x,tags.t"})
+    [row] = table_of(page_of(answer))
+    assert list(row.values()) == ["{} {0} %(id)s", "<i>{}", "{y}", "{}"]
+
+
 # --- The cost --------------------------------------------------------------------------------
 
 
