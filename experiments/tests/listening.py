@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import select
 import socket
-import time
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -84,14 +82,6 @@ class Listening:
     def next(self, *kinds: str) -> Event:
         """The next event, of these kinds if any are named."""
         return next(event for event in self if not kinds or event.event in kinds)
-
-    def hears_nothing(self, seconds: float) -> bool:
-        """Whether for so long no event comes."""
-        time.sleep(seconds)
-        readable = bool(select.select([self.socket], [], [], 0)[0]) or bool(self.buffer)
-        if not readable:
-            return True
-        return b"event:" not in self.buffer + self.socket.recv(65_536, socket.MSG_PEEK)
 
     def close(self) -> None:
         self.socket.close()

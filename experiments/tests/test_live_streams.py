@@ -322,7 +322,7 @@ def test_a_reader_who_leaves_is_forgotten(push_server, alice, run):
     stream.next("run")
     busy = worker.num_threads()
     stream.close()
-    wait_until(lambda: worker.num_threads() == busy - 1)  # nobody looks any more
+    wait_until(lambda: worker.num_threads() < busy)  # nobody looks any more
 
 
 def test_a_slow_reader_is_given_what_it_missed_in_one(told, signed_in, alice, run):
