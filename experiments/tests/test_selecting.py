@@ -81,6 +81,22 @@ def test_runs_in_the_trash_leave_no_gap_in_any_order(experiment, monkeypatch):
         assert len(found) == rows.count()
 
 
+@pytest.mark.only_on("sqlite")
+@pytest.mark.parametrize("ordering", ["-metrics.val/loss", "params.lr"])
+def test_sqlite_chooses_a_page_before_it_reads_runs(experiment, ordering):
+    order = parse_ordering(ordering)
+    rows = everything(Run.objects.inside(experiment).for_table())
+    segment = rows.segments(order, experiment.pk)[0]
+    with CaptureQueriesContext(connection) as captured:
+        assert len(segment.first(order.descending, None, 10)) == 10
+    (page,) = captured
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {page['sql']}")
+        plan = [row[-1] for row in cursor.fetchall()]
+    assert any(step.startswith("LIST SUBQUERY") for step in plan)
+    assert any("metric_last" in step or "param_number" in step for step in plan)
+
+
 def test_runs_at_the_far_end_of_an_order_are_found_once_and_not_walked_to(experiment, monkeypatch):
     monkeypatch.setattr("experiments.paging.COUNT_LIMIT", 3)
     monkeypatch.setattr("experiments.selecting.STRETCH", 5)
