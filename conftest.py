@@ -76,8 +76,11 @@ if IS_FIRST_PROCESS:
     prepare_environment()
 prepare_django()
 
-# The same examples each time and everywhere, however slow the machine.
-hypothesis.settings.load_profile("ci")
+# The gate repeats the same examples, a desk looks for new ones; neither minds a slow machine.
+hypothesis.settings.register_profile(
+    "desk", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
 pytest_plugins = [
     f"exptrack.tests.{name}" for name in ("people", "servers", "browser", "redis_server")
