@@ -121,6 +121,11 @@ class Experiment(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a run is likely to begin in it yet."""
+        return self.status == self.Status.ACTIVE and self.trashed_at is None
+
 
 class Collaborator(models.Model):
     """Someone an experiment's owner let in."""

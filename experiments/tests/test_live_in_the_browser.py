@@ -352,3 +352,75 @@ def test_charts_of_several_runs_grow_also_when_they_came_later(visit, alice, run
         arg=chart(page).element_handle(),
     )
     expect(chart(page).locator("[data-points]")).to_have_text("5 points")
+
+
+@pytest.mark.parametrize("by", ["stream", "asking"])
+def test_a_run_that_a_script_starts_is_offered_to_the_charts_that_are_open(
+    visit, page, alice, run, request, by, faultless
+):
+    recording.finish_run(run=run, status="finished")
+    log(run, 0, [1.0, 2.0])
+    if by == "asking":
+        page.route("**/live/*", refuse_streams)
+    visit("experiment-detail", run.experiment_id, query="?view=charts&limits=0~1~~~loss")
+    keep_an_eye(page)
+    expect(chart(page)).to_have_attribute("data-state", "ready")
+    expect(state(page)).to_have_text("Live")
+    place = chart(page).bounding_box()
+    script = request.getfixturevalue("training")
+    script.log(4)
+    more = page.get_by_role("button", name="Show 1 new run and 1 new metric")
+    expect(more).to_be_visible()
+    assert chart(page).bounding_box() == place
+    faultless()
+    more.click()
+    expect_steps(page, 4, "accuracy")
+    expect(more).to_have_count(0)
+    expect(page.get_by_role("checkbox", name="Show watched-otter")).to_be_attached()
+    assert chart(page).evaluate("chart => chart.limits.to") == 1
+    script.log(1)
+    expect_steps(page, 5, "accuracy")
+    assert page.evaluate("document.body.dataset.same") == "page"
+
+
+def test_a_new_metric_is_offered_to_a_run_s_page_that_is_open(visit, run):
+    log(run, 0, [1.0])
+    page = visit("run-detail", run.pk)
+    expect_steps(page, 1)
+    log(run, 0, [2.0, 3.0], "accuracy")
+    page.get_by_role("button", name="Show 1 new metric").click()
+    expect_steps(page, 2, "accuracy")
+    visit("run-detail", run.pk, query="?view=table")
+    log(run, 0, [4.0], "epoch")
+    page.get_by_role("button", name="Show 1 new metric").click()
+    expect(rows(page)).to_have_count(3)
+
+
+def test_groups_follow_their_runs(visit, alice, run):
+    log(run, 0, [1.0])
+    page = visit("experiment-detail", run.experiment_id, query="?group=params.lr")
+    expect(state(page)).to_have_text("Live")
+    log(run, 1, [0.25])
+    expect(rows(page)).to_contain_text("0.25")
+    other = recording.start_run(user=alice, experiment="live", params={"lr": 0.1})[0]
+    expect(rows(page).locator("td").first).to_have_text("2")
+    recording.start_run(user=alice, experiment="live", params={"lr": 0.2})
+    page.get_by_role("button", name="Show 1 new group").click()
+    expect(rows(page)).to_have_count(2)
+    visit("experiment-detail", run.experiment_id, query="?group=params.lr&view=charts")
+    expect(chart(page)).to_have_attribute("data-state", "ready")
+    recording.start_run(user=alice, experiment="live", params={"lr": 0.1})
+    page.get_by_role("button", name="Show 1 new run").click()
+    expect(page.locator("run-key").get_by_title("3 runs")).to_be_visible()
+    log(other, 0, [0.75])
+    page.wait_for_function(
+        "chart => chart.series?.some(one => one.y[0] === 0.875)", arg=chart(page).element_handle()
+    )
+
+
+def test_an_archived_experiment_is_followed_by_nobody(visit, run):
+    recording.finish_run(run=run, status="finished")
+    Experiment.objects.update(status="archived")
+    page = visit("experiment-detail", run.experiment_id)
+    expect(rows(page)).to_have_count(1)
+    expect(page.locator("live-updates")).to_have_count(0)

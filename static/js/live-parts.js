@@ -2,8 +2,8 @@
    it than differs: what is typed, picked, open or in focus stays.
 
    The value of data-live names a part; a row with a box that picks a run is one by the run's id. Of
-   a [data-live-list], whose value is what its rows are called, nothing moves: where the fresh one has others, a button says how many and shows them. An
-   empty one is filled at once. */
+   a [data-live-list] nothing moves: where the fresh one has rows, charts or lines that it has not, a
+   button says how many of what, and shows them. An empty one is filled at once. */
 
 const ROW_OF_RUN = "tr:has(> th > [name=run])";
 const PARTS = `[data-live], ${ROW_OF_RUN}`;
@@ -29,7 +29,7 @@ document.addEventListener("click", ({ target }) => {
 });
 
 function keyOf(item) {
-  return item.dataset.live ?? item.dataset.metric ?? item.querySelector("[name=run]").value;
+  return item.dataset.live ?? item.querySelector("[name=run]").value;
 }
 
 /* --- Parts --------------------------------------------------------------------------------- */
@@ -68,25 +68,50 @@ function isInUse(element) {
 
 /* --- Lists --------------------------------------------------------------------------------- */
 
-function rowsOf(list) {
-  return [...list.querySelectorAll(`tr[data-live], ${ROW_OF_RUN}, metric-chart`)].map(keyOf);
+/* What a list holds, each as what it is and which: "run 0192…", "metric loss". */
+function itemsOf(list) {
+  return [
+    ...[...list.querySelectorAll("tr[data-live]")].map(keyOf),
+    ...[...list.querySelectorAll(ROW_OF_RUN)].map((row) => `run ${keyOf(row)}`),
+    ...[...list.querySelectorAll("chart-board")].flatMap(linesOf),
+    ...[...list.querySelectorAll("metric-chart")].map((chart) => `metric ${chart.dataset.metric}`),
+  ];
+}
+
+/* The lines that charts draw; of a group's also the runs that go on, by which it grows. */
+function linesOf(board) {
+  const kind = board.hasAttribute("data-groups") ? "group" : "run";
+  return JSON.parse(board.dataset.runs).flatMap(({ id, open = [] }) => {
+    return [`${kind} ${id}`, ...open.map((run) => `run ${run}`)];
+  });
 }
 
 function offer(list, copy) {
-  const here = new Set(rowsOf(list));
-  const others = rowsOf(copy).filter((row) => !here.has(row)).length;
-  if (others && !here.size) show(list);
-  else if (others) say(list, `Show ${others} new ${list.dataset.liveList}${others === 1 ? "" : "s"}`);
-  else list.querySelector("[data-live-more]")?.remove();
+  const here = new Set(itemsOf(list));
+  const others = itemsOf(copy).filter((item) => !here.has(item));
+  if (!others.length) list.querySelector(".live-more")?.remove();
+  else if (!here.size) show(list);
+  else say(list, `Show ${counted(others)}`);
+}
+
+/* `2 new runs and 1 new metric` */
+function counted(items) {
+  const kinds = Map.groupBy(items, (item) => item.split(" ")[0]);
+  return [...kinds]
+    .map(([kind, { length }]) => `${length} new ${kind}${length === 1 ? "" : "s"}`)
+    .join(" and ");
 }
 
 function say(list, words) {
   let more = list.querySelector("[data-live-more]");
   if (!more) {
+    const place = document.createElement("div");
+    Object.assign(place, { className: "live-more", role: "status" });
+    list.prepend(place);
     more = document.createElement("button");
-    Object.assign(more, { type: "button", className: "button button-small live-more" });
+    Object.assign(more, { type: "button", className: "button button-primary button-small" });
     more.dataset.liveMore = "";
-    list.prepend(more);
+    place.append(more);
   }
   if (more.textContent !== words) more.textContent = words;
 }
