@@ -134,6 +134,19 @@ def writable_run(user: User, run_id: uuid.UUID) -> Run:
     return run
 
 
+def picked_experiments(
+    user: User, ids: Sequence[uuid.UUID]
+) -> tuple[list[Experiment], list[Experiment]]:
+    """Of the living experiments of these ids that the user sees: those they may change, and those
+    they may not. Two statements, however many there are."""
+    found = Experiment.objects.visible_to(user).alive().filter(pk__in=ids).order_by("pk")
+    edited = set(
+        Experiment.objects.editable_by(user).filter(pk__in=ids).values_list("pk", flat=True)
+    )
+    own = [experiment for experiment in found if experiment.pk in edited]
+    return own, [experiment for experiment in found if experiment.pk not in edited]
+
+
 def picked_runs(
     user: User, experiment: Experiment, ids: Sequence[uuid.UUID]
 ) -> tuple[list[Run], list[Run]]:

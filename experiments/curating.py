@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import structlog
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -96,10 +96,8 @@ def untag_experiment(*, experiment: Experiment, name: str) -> None:
 def trash_experiment(*, user: User, experiment: Experiment) -> None:
     """Move it, and with it its runs, to the trash; its name is free again."""
     now = timezone.now()
-    living = Experiment.objects.filter(pk=experiment.pk, trashed_at=None)
-    living.update(trashed_at=now, trashed_by=user)
+    trash_experiments(user=user, experiments=[experiment], now=now)
     experiment.trashed_at = experiment.trashed_at or now
-    log.info("experiment_trashed", experiment=str(experiment.pk))
 
 
 def restore_experiment(*, user: User, experiment: Experiment, name: str | None = None) -> None:
@@ -112,6 +110,58 @@ def restore_experiment(*, user: User, experiment: Experiment, name: str | None =
     fields = ["trashed_at", "trashed_by", "name", "updated_at"]
     save_under_unique_name(user, experiment, update_fields=fields)
     log.info("experiment_restored", experiment=str(experiment.pk))
+
+
+# --- Many experiments at once ------------------------------------------------------------------
+
+
+def set_status_of(*, experiments: Iterable[Experiment], status: str) -> int:
+    """Give these experiments one status; how many had another."""
+    ids = [experiment.pk for experiment in experiments]
+    others = Experiment.objects.filter(pk__in=ids).exclude(status=status)
+    changed = others.update(status=status, updated_at=timezone.now())
+    log.info("experiments_changed", experiments=[str(pk) for pk in ids], status=status)
+    return changed
+
+
+def trash_experiments(*, user: User, experiments: Iterable[Experiment], now: datetime) -> int:
+    """Move experiments, and with them their runs, to the trash as of a moment; how many were not
+    there yet."""
+    ids = [experiment.pk for experiment in experiments]
+    living = Experiment.objects.filter(pk__in=ids, trashed_at=None)
+    trashed = living.update(trashed_at=now, trashed_by=user)
+    log.info("experiments_trashed", experiments=[str(pk) for pk in ids])
+    return trashed
+
+
+def restore_experiments(*, experiments: Sequence[Experiment]) -> int:
+    """Bring experiments back from the trash, but for those whose name was taken meanwhile; how
+    many came."""
+    ids = [experiment.pk for experiment in experiments]
+    names = {experiment.name for experiment in experiments}
+    alive = Experiment.objects.filter(name__in=names, trashed_at=None)
+    taken = {claim_of(each) for each in alive.only("name", "visibility", "owner")}
+    free = [each.pk for each in experiments if claim_of(each) not in taken]
+    try:
+        with transaction.atomic():
+            restored = (
+                Experiment.objects.filter(pk__in=free)
+                .exclude(trashed_at=None)
+                .update(trashed_at=None, trashed_by=None, updated_at=timezone.now())
+            )
+    except IntegrityError:  # taken at this very moment
+        restored = 0
+    log.info("experiments_restored", experiments=[str(pk) for pk in ids], restored=restored)
+    return restored
+
+
+def claim_of(experiment: Experiment) -> tuple:
+    """What no other living experiment may have: its name, of a private one among its owner's."""
+    owner = experiment.owner_id if experiment.visibility == "private" else None
+    return experiment.name, experiment.visibility, owner
+
+
+# --- People ------------------------------------------------------------------------------------
 
 
 def share_experiment(*, experiment: Experiment, user: User, role: str) -> Collaborator:

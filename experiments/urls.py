@@ -10,7 +10,8 @@ from experiments.views import (
     group_charts,
     grouping,
     live,
-    picked,
+    picked_experiments,
+    picked_runs,
     prose,
     run_edits,
     runs,
@@ -24,6 +25,27 @@ from experiments.views import (
 urlpatterns = [path("", experiments.experiment_list, name="experiment-list")]
 
 # /experiments/
+urlpatterns += [
+    path(f"experiments/{verb}/", view, name=f"experiments-{verb}")
+    for verb, view in {
+        "matching": picked_experiments.experiments_matching,
+        "trash": picked_experiments.experiments_trash,
+        "restore": picked_experiments.experiments_restore,
+    }.items()
+]
+urlpatterns += [
+    path(
+        f"experiments/{verb}/",
+        picked_experiments.experiments_status,
+        {"status": status},
+        name=f"experiments-{verb}",
+    )
+    for verb, status in {
+        "complete": "completed",
+        "archive": "archived",
+        "reopen": "active",
+    }.items()
+]
 urlpatterns += [
     path("experiments/names/", completing.experiment_names, name="experiment-names"),
     path("experiments/<uuid:pk>/", experiments.experiment_detail, name="experiment-detail"),
@@ -61,13 +83,13 @@ urlpatterns += [
 urlpatterns += [
     path(f"experiments/<uuid:pk>/runs/{verb}/", view, name=f"runs-{verb}")
     for verb, view in {
-        "matching": picked.runs_matching,
-        "compare": picked.runs_compare,
-        "tag": picked.runs_tag,
-        "untag": picked.runs_untag,
-        "stop": picked.runs_stop,
-        "trash": picked.runs_trash,
-        "restore": picked.runs_restore,
+        "matching": picked_runs.runs_matching,
+        "compare": picked_runs.runs_compare,
+        "tag": picked_runs.runs_tag,
+        "untag": picked_runs.runs_untag,
+        "stop": picked_runs.runs_stop,
+        "trash": picked_runs.runs_trash,
+        "restore": picked_runs.runs_restore,
     }.items()
 ]
 

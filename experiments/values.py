@@ -9,6 +9,10 @@ import re
 import unicodedata
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
 NAME_LENGTH = 250
 PARAM_BYTES = 64 * 1024
@@ -95,6 +99,15 @@ def uuid_in(text: str) -> uuid.UUID | None:
     """The UUID a text is shaped like, in the form with hyphens or without, or None. (The type's
     own constructor takes braces, underscores and `urn:` too.)"""
     return uuid.UUID(text) if UUID_FORM.fullmatch(text) else None
+
+
+def moment_in(text: str) -> datetime | None:
+    """The aware moment a text means, or None."""
+    try:
+        moment = parse_datetime(text)
+    except ValueError:
+        return None
+    return moment if moment is not None and timezone.is_aware(moment) else None
 
 
 def param_value(value: object) -> ParamValue:

@@ -13,7 +13,7 @@ from experiments import recording
 from experiments.models import Collaborator, Experiment, Run, Tag
 from experiments.tests.hostile import PAYLOADS, is_inert
 from experiments.tests.reading_pages import page_of
-from experiments.views import picked
+from experiments.views import picked_runs
 
 VERBS = ("tag", "untag", "stop", "trash", "restore")
 
@@ -44,7 +44,7 @@ def matching(visit, experiment, query=""):
     """The names that can be picked of a selection."""
     answer = visit.get(f"{reverse('runs-matching', args=[experiment.pk])}?{query}")
     assert answer.status_code == 200, answer.content
-    runs = answer.json()["runs"]
+    runs = answer.json()["rows"]
     assert dict(Run.objects.values_list("pk", "name")).items() >= {
         (uuid.UUID(pk), name) for pk, name in runs
     }
@@ -59,7 +59,7 @@ def test_all_runs_of_a_selection_are_found_in_its_order_whatever_the_page(
     visit = signed_in(alice)
     assert matching(visit, experiment) == ["a3", "b1", "a2", "a1"]
     assert matching(visit, experiment, "q=a&ordering=name&limit=50&cursor=x") == ["a1", "a2", "a3"]
-    monkeypatch.setattr(picked, "MOST_PICKED", 2)
+    monkeypatch.setattr(picked_runs, "MOST_PICKED", 2)
     assert matching(visit, experiment, "ordering=name") == ["a1", "a2"]
 
 

@@ -84,7 +84,7 @@ def test_what_is_picked_survives_paging_sorting_and_a_reload(table):
     expect(count(table)).to_have_text("4")
     table.keyboard.press("Escape")
     table.get_by_role("button", name="Clear the selection").click()
-    expect(table.locator("run-tray")).not_to_be_visible()
+    expect(table.locator("pick-tray")).not_to_be_visible()
     expect(table.locator("[name=run]:checked")).to_have_count(0)
 
 
@@ -126,7 +126,7 @@ def test_another_experiment_has_a_selection_of_its_own(table, visit, alice):
     other = Experiment.objects.create(owner=alice, name="other")
     crowd(other, alice, 2)
     page = visit("experiment-detail", other.pk)
-    expect(page.locator("run-tray")).not_to_be_visible()
+    expect(page.locator("pick-tray")).not_to_be_visible()
 
 
 def test_a_page_and_a_stretch_are_picked_at_once(table):
@@ -137,7 +137,7 @@ def test_a_page_and_a_stretch_are_picked_at_once(table):
     assert page_box.evaluate("box => box.indeterminate")
     page_box.check()
     page_box.uncheck()
-    expect(table.locator("run-tray")).not_to_be_visible()
+    expect(table.locator("pick-tray")).not_to_be_visible()
     rows(table).nth(10).get_by_role("checkbox").click()
     rows(table).nth(14).get_by_role("checkbox").click(modifiers=["Shift"])
     expect(count(table)).to_have_text("5")
@@ -164,7 +164,7 @@ def test_runs_go_to_the_trash_and_come_back(table):
     pick(table, 0, 1)
     table.get_by_role("button", name="Move to trash").click()
     expect(table.get_by_text("2 runs moved to the trash.")).to_be_visible()
-    expect(table.locator("run-tray")).not_to_be_visible()
+    expect(table.locator("pick-tray")).not_to_be_visible()
     assert Run.objects.filter(trashed_at=None).count() == 68
     table.get_by_role("button", name="Undo").click()
     expect(table.get_by_text("2 runs restored.")).to_be_visible()
@@ -222,7 +222,7 @@ def test_on_a_phone_the_tray_stands_at_the_foot(short_table):
     table = short_table
     table.set_viewport_size({"width": 390, "height": 800})
     pick(table, 0)
-    box = table.locator("run-tray").bounding_box()
+    box = table.locator("pick-tray").bounding_box()
     assert abs(box["y"] + box["height"] - 800) < 2
     assert box["width"] == 390
     assert table.evaluate("document.documentElement.scrollWidth") <= 390
@@ -242,3 +242,62 @@ def test_without_a_script_the_rows_of_a_page_are_picked(
     expect(page).to_have_url(re.compile(r"\?ordering=name$"))
     page.get_by_role("button", name="Undo").click()
     expect(rows(page)).to_have_count(5)
+
+
+# --- Experiments -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def listed(visit, alice, charlie):
+    """The list of sixty experiments, fifty on the first page, one of them Charlie's."""
+    Experiment.objects.create(owner=charlie, name="aa")
+    Experiment.objects.bulk_create(Experiment(owner=alice, name=f"b{n:02}") for n in range(59))
+    return visit("experiment-list", query="?ordering=name")
+
+
+def test_experiments_of_two_pages_are_archived_at_once(listed, faultless):
+    pick(listed, 1, 2)
+    listed.get_by_role("link", name="Next").click()
+    expect(rows(listed)).to_have_count(10)
+    pick(listed, 0)
+    expect(listed.locator("[data-said]")).to_have_text("3 experiments selected")
+    faultless()
+    listed.get_by_role("button", name="Archive").click()
+    expect(listed.get_by_text("3 experiments archived.")).to_be_visible()
+    expect(listed.locator("pick-tray")).not_to_be_visible()
+    expect(rows(listed).first).to_contain_text("Archived")
+    expect(rows(listed)).to_have_count(10)
+    assert Experiment.objects.filter(status="archived").count() == 3
+
+
+def test_all_experiments_that_match_go_to_the_trash_and_come_back(listed):
+    listed.get_by_label("Select all rows of this page").check()
+    listed.get_by_role("button", name="Select all 60 that match").click()
+    expect(count(listed)).to_have_text("60")
+    rows(listed).filter(has_text="aa").get_by_role("checkbox").uncheck()
+    listed.get_by_role("button", name="Move to trash").click()
+    expect(listed.get_by_text("59 experiments moved to the trash.")).to_be_visible()
+    expect(rows(listed)).to_have_count(1)
+    listed.get_by_role("button", name="Undo").click()
+    expect(listed.get_by_text("59 experiments restored.")).to_be_visible()
+    assert not Experiment.objects.exclude(trashed_at=None).exists()
+
+
+def test_the_list_of_experiments_says_what_it_left_alone(listed):
+    listed.keyboard.press("j")
+    listed.keyboard.press("x")
+    listed.keyboard.press("j")
+    listed.keyboard.press("x")
+    listed.get_by_role("button", name="Complete").click()
+    expect(listed.get_by_text("1 experiment completed.")).to_be_visible()
+    expect(listed.get_by_text("1 experiment left alone")).to_be_visible()
+
+
+def test_without_a_script_experiments_are_picked_too(browser, gunicorn_server, alice):
+    Experiment.objects.create(owner=alice, name="digits")
+    page = browser.new_context(java_script_enabled=False).new_page()
+    enter(page, gunicorn_server.url, alice)
+    page.goto(gunicorn_server.url)
+    pick(page, 0)
+    page.get_by_role("button", name="Archive").click()
+    expect(rows(page)).to_contain_text("Archived")

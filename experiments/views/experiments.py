@@ -11,6 +11,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from accounts.models import User
 from accounts.snippets import LOG_A_RUN
 from experiments import access, outcomes, querysets, tables
 from experiments.cells import columns_of, rows_of
@@ -21,7 +22,7 @@ from experiments.grouping import Group, csv_of_groups
 from experiments.listing import PAGE_SIZES, Asked
 from experiments.models import Experiment, Run
 from experiments.paging import CURSOR_PARAMETER, bounded_count
-from experiments.querysets import EXPERIMENT_KEYS, STATUSES
+from experiments.querysets import EXPERIMENT_KEYS, STATUSES, ExperimentQuerySet
 from experiments.selecting import Selection, by_ids, everything, selection
 from experiments.values import InvalidValue
 from experiments.views import groups
@@ -42,9 +43,7 @@ NEWEST_FIRST = Ordering(Field("attribute", "started"), descending=True)
 def experiment_list(request: HttpRequest) -> HttpResponse:
     """All experiments one may see."""
     asked = Asked.by(request)
-    visible = Experiment.objects.visible_to(request.user).alive()
-    rows, filters = asked.filtered(ExperimentFilter, visible.for_list())
-    ordering = asked.read("ordering", experiment_ordering, "-last_run_at")
+    rows, filters, ordering = asked_experiments(asked, request.user)
     segments, descending = rows.segments(ordering)
     page = asked.page(
         lambda now: segments, descending=descending, limit=asked.limit(EXPERIMENTS_PER_PAGE)
@@ -58,12 +57,20 @@ def experiment_list(request: HttpRequest) -> HttpResponse:
         "total": bounded_count(rows),
         "rows": [(row, counts[row.pk], latest.get(row.pk)) for row in page.rows],
         "followed": [row for row in page.rows if counts[row.pk]["running"]],
-        "owners": visible.owners(),
+        "owners": Experiment.objects.visible_to(request.user).alive().owners(),
         "statuses": Experiment.Status,
     }
     if not page.rows and not filters and CURSOR_PARAMETER not in asked.query:
         context["snippet"] = LOG_A_RUN.format(experiment="first")
     return list_page(request, "experiments/experiment_list.html", context, fragment="experiments")
+
+
+def asked_experiments(asked: Asked, user: User) -> tuple[ExperimentQuerySet, dict, str]:
+    """The living experiments that an address leaves of those the user sees, the filters in force,
+    and the order."""
+    visible = Experiment.objects.visible_to(user).alive()
+    rows, filters = asked.filtered(ExperimentFilter, visible.for_list())
+    return rows, filters, asked.read("ordering", experiment_ordering, "-last_run_at")
 
 
 def experiment_ordering(text: str) -> str:

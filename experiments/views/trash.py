@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 import uuid
-from datetime import datetime
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import F
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_http_methods, require_safe
 
 from experiments import access, curating, outcomes, purging, storage
@@ -20,7 +18,7 @@ from experiments.listing import Asked
 from experiments.models import Experiment, Run
 from experiments.paging import bounded_count, keyed
 from experiments.refusals import Refused
-from experiments.values import InvalidValue, uuid_in
+from experiments.values import InvalidValue, moment_in, uuid_in
 from experiments.views.forms import ExperimentNameForm, tell
 from experiments.views.lists import list_page
 from exptrack.databases import time_limit
@@ -135,12 +133,3 @@ def named(asked: QueryDict, name: str) -> uuid.UUID | None:
 def counted_before(text: str) -> int:
     """How many runs the requests before this one purged; only shown."""
     return int(text) if re.fullmatch(r"\d{1,9}", text, re.ASCII) else 0
-
-
-def moment_in(text: str) -> datetime | None:
-    """The aware moment a text means, or None."""
-    try:
-        moment = parse_datetime(text)
-    except ValueError:
-        return None
-    return moment if moment is not None and timezone.is_aware(moment) else None

@@ -36,6 +36,12 @@ OPEN = {
 PAGES = {
     "": "GET",
     "experiments/names/": "GET",
+    "experiments/matching/": "GET",
+    "experiments/complete/": "POST",
+    "experiments/archive/": "POST",
+    "experiments/reopen/": "POST",
+    "experiments/trash/": "POST",
+    "experiments/restore/": "POST",
     "experiments/<uuid:pk>/": "GET",
     "experiments/<uuid:pk>/columns/": "GET",
     "experiments/<uuid:pk>/complete/": "GET",

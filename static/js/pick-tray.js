@@ -1,20 +1,23 @@
-/* <run-tray data-experiment data-compare-url data-most-compared>: the runs one has picked, across
-   pages, orders and filters, for as long as the tab is open.
+/* <pick-tray data-noun data-place>: the rows one has picked, across pages, orders and filters, for
+   as long as the tab is open. `noun` is what a row is, "run" or "experiment"; `place` names the
+   selection, so that each experiment has its own.
 
-   Rows are picked by the boxes [name=run] that belong to the form in here; [data-pick-page] picks
+   Rows are picked by the boxes [name=(noun)] that belong to the form in here; [data-pick-page] picks
    all rows of the page, Shift a stretch of them. What is picked on other pages goes along as
    hidden fields in [data-elsewhere]. Holds a [data-said] that announces, a [data-names] list made
-   from a <template>, and [data-compare], a link. [data-clear] lets all go; so does a button
-   [data-clears] once the server has done what it asks. [data-pick-matching] picks what the list
-   holds on other pages too: <tbody data-matching data-matching-url> tells how many, and which. */
+   from a <template>, and where rows can be compared [data-compare], a link that tells how many.
+   [data-clear] lets all go; so does a button [data-clears] once the server has done what it asks.
+   [data-pick-matching] picks what the list holds on other pages too: <tbody data-matching
+   data-matching-url> tells how many, and which. */
 
 const MOST = 500;
 const EVENTS = ["change", "click", "htmx:afterSettle", "htmx:afterRequest"];
 
-class RunTray extends HTMLElement {
+class PickTray extends HTMLElement {
   connectedCallback() {
     this.form = this.querySelector("form");
-    this.key = `picked-runs:${this.dataset.experiment}`;
+    this.noun = this.dataset.noun;
+    this.key = `picked-${this.noun}s:${this.dataset.place}`;
     for (const type of EVENTS) document.addEventListener(type, this);
     window.addEventListener("pageshow", this);
     this.recall();
@@ -54,7 +57,7 @@ class RunTray extends HTMLElement {
   }
 
   isBox(element) {
-    return element.form === this.form && element.matches("input[type=checkbox][name=run]");
+    return element.form === this.form && element.matches(`input[type=checkbox][name=${this.noun}]`);
   }
 
   boxes() {
@@ -83,7 +86,7 @@ class RunTray extends HTMLElement {
     button.disabled = true;
     const response = await fetch(button.dataset.url).catch(() => ({ ok: false }));
     button.disabled = false;
-    if (response.ok) this.keep([...this.picked, ...(await response.json()).runs]);
+    if (response.ok) this.keep([...this.picked, ...(await response.json()).rows]);
     else button.textContent = "They could not be fetched. Try again";
   }
 
@@ -102,7 +105,7 @@ class RunTray extends HTMLElement {
 
   say(more) {
     const count = this.picked.size;
-    const words = `${count} ${count === 1 ? "run" : "runs"} selected${more}`;
+    const words = `${count} ${this.noun}${count === 1 ? "" : "s"} selected${more}`;
     this.querySelector("[data-said]").textContent = words;
   }
 
@@ -143,7 +146,8 @@ class RunTray extends HTMLElement {
   showElsewhere(boxes) {
     const here = new Set(boxes.map((box) => box.value));
     const fields = [...this.picked.keys()].filter((id) => !here.has(id)).map((value) => {
-      return Object.assign(document.createElement("input"), { type: "hidden", name: "run", value });
+      const field = document.createElement("input");
+      return Object.assign(field, { type: "hidden", name: this.noun, value });
     });
     this.querySelector("[data-elsewhere]").replaceChildren(...fields);
   }
@@ -162,13 +166,14 @@ class RunTray extends HTMLElement {
 
   showCompare() {
     const link = this.querySelector("[data-compare]");
-    const many = this.picked.size > Number(this.dataset.mostCompared);
-    const query = new URLSearchParams([...this.picked.keys()].map((id) => ["run", id]));
+    if (!link) return;
+    const many = this.picked.size > Number(link.dataset.most);
+    const query = new URLSearchParams([...this.picked.keys()].map((id) => [this.noun, id]));
     if (many) link.removeAttribute("href");
-    else link.href = `${this.dataset.compareUrl}?${query}`;
+    else link.href = `${link.dataset.compare}?${query}`;
     link.setAttribute("aria-disabled", String(many));
-    link.title = many ? `At most ${this.dataset.mostCompared} runs can be compared` : "";
+    link.title = many ? `At most ${link.dataset.most} ${this.noun}s can be compared` : "";
   }
 }
 
-customElements.define("run-tray", RunTray);
+customElements.define("pick-tray", PickTray);
