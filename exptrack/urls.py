@@ -17,6 +17,7 @@ urlpatterns = [
     path("health/ready/", health.ready, name="health-ready"),
     path("admin/", admin.site.urls),
     path("styleguide/", styleguide.styleguide, name="styleguide"),
+    path("styleguide/series/", styleguide.styleguide_series, name="styleguide-series"),
 ]
 
 handler500 = "exptrack.pages.server_error"

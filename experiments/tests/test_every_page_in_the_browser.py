@@ -60,6 +60,7 @@ WALKED = {
     "account/password/reset/<uidb64>/<token>/": ["/account/password/reset/x/y/"],
     "account/password/reset/done/": ["/account/password/reset/done/"],
     "styleguide/": ["/styleguide/"],  # a 404 here; the guide itself is walked below
+    "styleguide/series/": ["/styleguide/series/"],
 }
 NO_PAGES = {
     "experiments/<uuid:pk>/runs.csv",
@@ -196,6 +197,14 @@ def test_the_style_guide_is_faultless(page, ada, faultless, transactional_db):
         enter(page, server.url, ada)
         assert page.goto(f"{server.url}/styleguide/").status == 200
         page.wait_for_load_state("networkidle")
+        for chart in page.locator("metric-chart").all():
+            chart.scroll_into_view_if_needed()
+            states = {"empty": "empty", "error": "error"}
+            said = states.get(chart.get_attribute("data-metric"), "ready")
+            expect(chart).to_have_attribute("data-state", said)
+        faultless()
+        page.get_by_role("button", name="Open a drawer").click()
+        expect(page.get_by_role("dialog", name="Columns")).to_be_visible()
         faultless()
     finally:
         server.remove()

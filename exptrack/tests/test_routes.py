@@ -98,6 +98,7 @@ PAGES = {
     "account/tokens/create/": "GET POST",
     "account/tokens/<uuid:token_id>/revoke/": "POST",
     "styleguide/": "GET",
+    "styleguide/series/": "GET",
 }
 # The API: a token opens it, a session does not; whoever has none gets a 401.
 API = {
