@@ -112,7 +112,8 @@ class PagesWithoutAnAnswerMiddleware:
         if isinstance(error, Gone):
             return page_not_found(request, error)
         if isinstance(error, TookTooLong):
-            return render(request, "took_too_long.html", {"stopped": error}, status=503)
+            context = {"stopped": error, "rest": (request.path, "The page without conditions")}
+            return render(request, "took_too_long.html", context, status=503)
         return None
 
 

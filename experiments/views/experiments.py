@@ -116,9 +116,9 @@ def query_fault(
 ) -> HttpResponse:
     """What is wrong with the query, or that its answer took too long. In a page that is open it
     goes under the box, and the runs found before stay."""
-    context = {"asked": asked, "stopped": stopped}
+    context = {"asked": asked, "stopped": stopped, "rest": ("?saved=none", "To all runs")}
     if not wants_fragment(request):
-        return render(request, "experiments/query_stopped.html", context, status=503)
+        return render(request, "took_too_long.html", context, status=503)
     response = render(request, "experiments/_query_fault.html", context, status=422)
     response["HX-Retarget"], response["HX-Reswap"] = "#query-fault", "outerHTML"
     return response

@@ -13,23 +13,15 @@ const values = Chart.registry.getPlugin("values");
 
 class ParallelPlot extends HTMLElement {
   connectedCallback() {
-    this.fields = JSON.parse(this.dataset.fields);
-    this.runs = JSON.parse(this.dataset.runs);
-    this.canvas = this.querySelector("canvas");
     this.kept = new Map(); // number of an axis → the stretch of it that is kept, 0 to 1
-    this.lit = null;
-    for (const type of EVENTS) this.canvas.addEventListener(type, this);
     this.all = this.querySelector("[data-all]");
     this.all.addEventListener("click", this);
-    document.addEventListener("colours-changed", this);
-    this.draw();
+    values.open(this, EVENTS);
   }
 
   disconnectedCallback() {
-    for (const type of EVENTS) this.canvas.removeEventListener(type, this);
     this.all.removeEventListener("click", this);
-    document.removeEventListener("colours-changed", this);
-    this.chart?.destroy();
+    values.close(this, EVENTS);
   }
 
   handleEvent(event) {

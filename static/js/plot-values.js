@@ -115,4 +115,22 @@ function cut(text) {
   return text.length > 18 ? `${text.slice(0, 17)}…` : text;
 }
 
-Chart.register({ id: "values", axis, share, colours, legend, written, tell, scaleOptions, cut });
+/* What every plot of whole runs begins and ends with: its runs and fields, its canvas, the `events`
+   it listens to there. It draws itself, anew when the page's colours change. */
+function open(plot, events) {
+  plot.fields = JSON.parse(plot.dataset.fields);
+  plot.runs = JSON.parse(plot.dataset.runs);
+  plot.canvas = plot.querySelector("canvas");
+  plot.lit = null;
+  for (const type of events) plot.canvas.addEventListener(type, plot);
+  document.addEventListener("colours-changed", plot);
+  plot.draw();
+}
+
+function close(plot, events) {
+  for (const type of events) plot.canvas.removeEventListener(type, plot);
+  document.removeEventListener("colours-changed", plot);
+  plot.chart?.destroy();
+}
+
+Chart.register({ id: "values", open, close, axis, share, colours, legend, written, tell, scaleOptions, cut });

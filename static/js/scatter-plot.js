@@ -10,19 +10,11 @@ const values = Chart.registry.getPlugin("values");
 
 class ScatterPlot extends HTMLElement {
   connectedCallback() {
-    this.fields = JSON.parse(this.dataset.fields);
-    this.runs = JSON.parse(this.dataset.runs);
-    this.canvas = this.querySelector("canvas");
-    this.lit = null;
-    for (const type of EVENTS) this.canvas.addEventListener(type, this);
-    document.addEventListener("colours-changed", this);
-    this.draw();
+    values.open(this, EVENTS);
   }
 
   disconnectedCallback() {
-    for (const type of EVENTS) this.canvas.removeEventListener(type, this);
-    document.removeEventListener("colours-changed", this);
-    this.chart?.destroy();
+    values.close(this, EVENTS);
   }
 
   handleEvent(event) {
