@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 
 from django.template.loader import get_template
@@ -37,6 +37,7 @@ LONGEST_NUMBER_AS_LOGGED = 10
 MOST_PLACES = 8
 # A text longer than this may be cut by its column, and is whole on hover.
 LONGEST_UNCUT = 20
+BEST = "Best shown"
 MOMENTS = ("created", "started", "ended", "last_seen")
 
 ROW = (
@@ -264,11 +265,11 @@ def param_text(head: str, real: float | None) -> str:
 # --- Marks ---------------------------------------------------------------------------------------
 
 
-@cache
-def best_mark() -> SafeString:
+@lru_cache(maxsize=64)  # what it says holds what somebody typed
+def best_mark(words: str = BEST) -> SafeString:
     """What says "best" beside the colour."""
     icon = get_template("components/icon.html")
-    return icon.render({"name": "star", "label": "Best shown"})
+    return icon.render({"name": "star", "label": words})
 
 
 @cache

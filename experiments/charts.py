@@ -19,7 +19,7 @@ from experiments.curves import Buckets
 from experiments.models import Metric, Run
 from experiments.querysets import folded_contains
 from experiments.series import Points
-from experiments.tables import csv_cell, csv_line
+from experiments.tables import csv_cell, csv_line, how_telling
 from experiments.values import InvalidValue, field_name
 from experiments.wire import encoded
 
@@ -93,15 +93,21 @@ def overlaid(runs: Sequence[Run | uuid.UUID], part: str, start: int, size: int) 
 
 def grouped(metrics: Iterable[Metric | Overlaid]) -> list[tuple[str, list]]:
     """Metrics by the part of their name before the first slash; under "" those without one, and
-    those that are alone with theirs."""
+    those that are alone with theirs. In front what tells how good a run is: on whose page one
+    looks whether it still learns, a clock and a load of the GPU can wait."""
     groups: dict[str, list] = {"": []}
     for metric in metrics:
         head, slash, _ = metric.name.partition("/")
         groups.setdefault(head if slash else "", []).append(metric)
     alone = [head for head, found in groups.items() if head and len(found) == 1]
     groups[""] += [groups.pop(head)[0] for head in alone]
-    groups[""].sort(key=lambda metric: metric.name)
-    return [(head, groups[head]) for head in sorted(groups) if groups[head]]
+    groups[""].sort(key=lambda metric: (how_telling(metric.name), metric.name))
+    ranked = sorted(
+        (min(how_telling(metric.name) for metric in found), head)
+        for head, found in groups.items()
+        if found
+    )
+    return [(head, groups[head]) for _, head in ranked]
 
 
 # --- Points ----------------------------------------------------------------------------------

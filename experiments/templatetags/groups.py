@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from experiments.cells import LONGEST_UNCUT, best_mark, places, tail_of, title
+from experiments.cells import BEST, LONGEST_UNCUT, best_mark, places, tail_of, title
 from experiments.fields import Field
 from experiments.grouping import Group, Grouped, Key, Spread
 from experiments.tables import least_is_best
@@ -38,20 +39,23 @@ def group_key(key: Key) -> SafeString:
 
 
 @register.simple_tag
-def spread_cell(group: Group, column: Field, best: float | None, width: int) -> SafeString:
+def spread_cell(
+    group: Group, column: Field, marks: Mapping[tuple[Key, ...], str], width: int
+) -> SafeString:
     """The <td> of a metric over the runs of a group, its point under the points of the column
-    (`width` characters stand behind it at most); everything exact on hover."""
+    (`width` characters stand behind it at most); everything exact on hover. `marks` tells what
+    of the column is the best, and of what."""
     spread = group.spreads.get(column)
     if spread is None:
         return format_html('<td class="cell-number faint">{}</td>', NOTHING)
-    is_best = best is not None and spread.mean == best
+    mark = marks.get(group.keys)
     mean = number(spread.mean)
     tail = tail_of(mean)
     return format_html(
         CELL,
-        " cell-best" if is_best else "",
+        {None: "", BEST: " cell-best"}.get(mark, " cell-best-alike"),
         spread_words(spread, len(group.run_ids)),
-        best_mark() if is_best else "",
+        best_mark(mark) if mark else "",
         mean.removesuffix(tail),
         width,
         tail,

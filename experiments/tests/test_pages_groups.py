@@ -50,6 +50,27 @@ def test_a_row_a_group_with_mean_and_deviation(signed_in, alice, sweep, here):
     assert [each.words for each in page.all("td", class_="cell-best")] == ["0.5"]
 
 
+def test_the_best_with_each_value_of_the_first_key_is_marked(signed_in, alice, experiment, here):
+    for optimizer, lr, loss in (("adam", 1, 5), ("adam", 2, 3), ("sgd", 1, 2), ("sgd", 2, 4)):
+        start(alice, {"optimizer": optimizer, "lr": lr}, loss)
+    start(alice, {"lr": 1}, 9)
+    start(alice, {"lr": 2}, 8)
+    visit = signed_in(alice)
+    page = page_of(visit.get(f"{here}?group=params.optimizer,params.lr"))
+    assert [row["loss"] for row in table_of(page)] == ["5", "3", "2", "4", "9", "8"]
+    assert marks_in(page) == [
+        ("3", "Best with optimizer adam"), ("2", "Best shown"), ("8", "Best with optimizer none")
+    ]  # fmt: skip
+    page = page_of(visit.get(f"{here}?group=-params.seed"))
+    assert marks_in(page) == [("2", "Best shown")]
+
+
+def marks_in(page):
+    """What is marked in a table of groups, and as what."""
+    cells = [(cell, cell.all("svg")) for cell in page.one("tbody").all("td")]
+    return [(cell.words, icons[0]["aria-label"]) for cell, icons in cells if icons]
+
+
 def test_all_params_but_one_can_be_grouped_by(signed_in, alice, sweep, here):
     page = page_of(signed_in(alice).get(f"{here}?group=-params.seed"))
     assert [list(row.values())[:3] for row in table_of(page)] == [
@@ -177,7 +198,7 @@ def test_hostile_text_stays_text(signed_in, alice, sweep, here, payload):
     Param.objects.filter(name="lr").update(name=payload[:250])
     Metric.objects.update(name=payload[:250])
     visit = signed_in(alice)
-    for query in ("params.optimizer", "-params.seed"):
+    for query in ("params.optimizer", "params.optimizer,params.seed", "-params.seed"):
         answer = visit.get(here, {"group": query})
         assert answer.status_code == 200
         assert is_inert(answer.content.decode())

@@ -126,10 +126,19 @@ def test_a_metric_without_a_finite_value_is_told_in_words(signed_in, alice, run,
 def test_metrics_are_grouped_by_what_stands_before_the_slash(signed_in, alice, run, here):
     log(run, b=[1], val__loss=[1], train__loss=[1], train__acc=[1], a__b__c=[1])
     page = page_of(signed_in(alice).get(here))
-    assert charts(page) == ["a/b/c", "b", "val/loss", "train/acc", "train/loss"]
+    assert charts(page) == ["val/loss", "a/b/c", "b", "train/acc", "train/loss"]
     assert [head.words for head in page.all("h3", class_="group-title")] == ["train 2"]
     levels = [int(head.tag[1]) for n in "1234" for head in page.all(f"h{n}")]
     assert set(levels) == {1, 2, 3, 4}
+
+
+def test_what_tells_how_good_a_run_is_comes_first(signed_in, alice, run, here):
+    given = ("epoch", "lr", "loss", "gpu/load", "gpu/memory", "val/loss", "val/acc", "a/b", "a/c")
+    log(run, **{name.replace("/", "__"): [1] for name in given})
+    page = page_of(signed_in(alice).get(here))
+    assert charts(page) == [
+        "val/acc", "val/loss", "loss", "epoch", "lr", "a/b", "a/c", "gpu/load", "gpu/memory"
+    ]  # fmt: skip
 
 
 def test_the_table_holds_the_same_in_figures(signed_in, alice, run, here):
@@ -145,7 +154,7 @@ def test_metrics_are_searched_and_htmx_gets_them_alone(signed_in, alice, run, he
     answer = visit.get(f"{here}?search=LOSS", headers={**FRAGMENT, "HX-Trigger": "filters"})
     assert answer["HX-Replace-Url"] == f"{here}?search=LOSS"
     page = page_of(answer)
-    assert charts(page) == ["loss", "val/loss"]
+    assert charts(page) == ["val/loss", "loss"]
     assert page.inside[0]["id"] == "metrics"
     assert "No metric matches" in page_of(visit.get(f"{here}?search=nope")).words
 

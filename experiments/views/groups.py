@@ -6,12 +6,14 @@ from django.db.models import QuerySet
 from django.urls import reverse
 
 from experiments import tables
+from experiments.cells import BEST
 from experiments.fields import Field
 from experiments.filters import RunTableFilter
 from experiments.grouping import (
     Group,
     Grouped,
     Grouping,
+    Key,
     add_spreads,
     group_ordering,
     grouped,
@@ -91,7 +93,7 @@ def groups_context(asked: Asked, experiment: Experiment, grouping: Grouping) -> 
         "grouped": found,
         "group_fields": labelled(found.fields),
         "group_columns": [
-            (each, best_mean(each, found.groups), mean_places(shown, each)) for each in metrics
+            (each, marks_of(each, found, grouping), mean_places(shown, each)) for each in metrics
         ],
         "groups": [(group, asked.url_with(group=by, inside=group.word, ordering=None))
                    for group in shown],
@@ -112,10 +114,27 @@ def labelled(fields: list[Field]) -> list[tuple[Field, str]]:
     return [(each, each.name if names.count(each.name) == 1 else str(each)) for each in fields]
 
 
-def best_mean(column: Field, groups: list[Group]) -> float | None:
-    """The best mean of a metric over all groups, where there are two that differ."""
-    spreads = [group.spreads[column] for group in groups if column in group.spreads]
-    return tables.best_of(column, [spread.mean for spread in spreads])
+def marks_of(column: Field, found: Grouped, grouping: Grouping) -> dict[tuple[Key, ...], str]:
+    """What marks the best means of a metric, by the keys of the group that has it: the best of
+    all, and where one has chosen several keys the best of those that share the first one. So a
+    table of optimizers and learning rates says which rate is best with each optimizer."""
+    marks: dict[tuple[Key, ...], str] = {}
+    if len(found.fields) > 1 and not grouping.all_but:
+        alike: dict[Key, list[Group]] = {}
+        for group in found.groups:
+            alike.setdefault(group.keys[0], []).append(group)
+        for key, groups in alike.items():
+            value = "none" if key.shown is None else key.shown
+            label = f"Best with {found.fields[0].name} {value}"
+            marks |= dict.fromkeys(best_means(column, groups), label)
+    return marks | dict.fromkeys(best_means(column, found.groups), BEST)
+
+
+def best_means(column: Field, groups: list[Group]) -> list[tuple[Key, ...]]:
+    """The keys of those with the best mean of a metric, where there are two that differ."""
+    means = {group.keys: group.spreads[column].mean for group in groups if column in group.spreads}
+    best = tables.best_of(column, means.values())
+    return [keys for keys, mean in means.items() if best is not None and mean == best]
 
 
 def place_in_list(text: str) -> int:
