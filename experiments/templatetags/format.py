@@ -182,8 +182,9 @@ def byte_size(count: int | None) -> str:
 
 
 @register.inclusion_tag("components/count_bar.html")
-def count_bar(counts: Mapping[str, int]) -> dict:
-    """Runs by status as a bar. `counts` maps statuses, and whatever else, to numbers of runs."""
+def count_bar(counts: Mapping[str, int], url: str = "") -> dict:
+    """Runs by status as a bar. `counts` maps statuses, and whatever else, to numbers of runs; at
+    `url` they are listed, if they are anywhere."""
     present = [(status, counts[status]) for status in STATUSES if counts.get(status)]
     total = sum(count for _, count in present)
     segments, x = [], 0.0
@@ -194,4 +195,4 @@ def count_bar(counts: Mapping[str, int]) -> dict:
             {"status": status, "count": count, "x": round(x, 2), "width": round(width, 2)}
         )
         x += width
-    return {"total": total, "segments": segments}
+    return {"total": total, "segments": segments, "url": url}

@@ -212,3 +212,11 @@ def test_a_bar_is_said_in_words_too():
     assert 'title="1,234 finished"' in html
     assert 'aria-label="running"' in html
     assert "style=" not in html
+    assert "<a" not in html
+
+
+def test_a_bar_leads_to_the_runs_it_counts():
+    text = "{% load format %}{% count_bar counts '/here/' %}"
+    html = Template(text).render(Context({"counts": {"failed": 2, "killed": 0}}))
+    assert html.count("<a ") == 1
+    assert 'href="/here/?status=failed"' in html

@@ -42,6 +42,8 @@ def test_it_shows_each_experiment_with_its_counts_and_latest_run(signed_in, alic
     assert (row["Status"], row["Runs"], row["Owner"]) == ("Active", "2 1", "alice")
     assert page.one("ul", class_="count-bar-numbers")["aria-label"] == "3 runs"
     assert link(page, "digits") == reverse("experiment-detail", args=[experiment.pk])
+    failed = page.one("a", href=f"{link(page, 'digits')}?status=failed")
+    assert failed.words == "1"
     assert link(page, runs[-1].name) == reverse("run-detail", args=[runs[-1].pk])
     assert link(page, "teamvision") == "?tag=team%3Dvision"
     assert link(page, "baseline") == "?tag=baseline"
