@@ -19,7 +19,7 @@ from experiments.curves import Buckets
 from experiments.models import Metric, Run
 from experiments.querysets import folded_contains
 from experiments.series import Points
-from experiments.tables import csv_cell, csv_line, how_telling
+from experiments.tables import A_MEASURE, csv_cell, csv_line, how_telling
 from experiments.values import InvalidValue, field_name
 from experiments.wire import encoded
 
@@ -66,6 +66,9 @@ def inks_of(lines: Iterable[tuple[Hashable, int]]) -> dict:
     return chosen
 
 
+OTHERS = "Others"
+
+
 @dataclass(frozen=True, slots=True)
 class Overlaid:
     """One metric as several runs have it: how many of them, and their points together."""
@@ -92,22 +95,26 @@ def overlaid(runs: Sequence[Run | uuid.UUID], part: str, start: int, size: int) 
 
 
 def grouped(metrics: Iterable[Metric | Overlaid]) -> list[tuple[str, list]]:
-    """Metrics by the part of their name before the first slash; under "" those without one, and
-    those that are alone with theirs. In front what tells how good a run is: on whose page one
-    looks whether it still learns, a clock and a load of the GPU can wait."""
+    """Metrics by the part of their name before the first slash; those without one, and those that
+    are alone with theirs, under "". In front what tells how good a run is, since one looks
+    whether it still learns: of those under "" what tells nothing of it goes to OTHERS, and clocks
+    and loads come last."""
     groups: dict[str, list] = {"": []}
     for metric in metrics:
         head, slash, _ = metric.name.partition("/")
         groups.setdefault(head if slash else "", []).append(metric)
-    alone = [head for head, found in groups.items() if head and len(found) == 1]
-    groups[""] += [groups.pop(head)[0] for head in alone]
-    groups[""].sort(key=lambda metric: (how_telling(metric.name), metric.name))
-    ranked = sorted(
-        (min(how_telling(metric.name) for metric in found), head)
-        for head, found in groups.items()
-        if found
+    single = groups.pop("")
+    single += [groups.pop(head)[0] for head in [*groups] if len(groups[head]) == 1]
+    single.sort(key=lambda metric: (how_telling(metric.name), metric.name))
+    if not groups:
+        return [("", single)] if single else []
+    front = [metric for metric in single if how_telling(metric.name) <= A_MEASURE]
+    if others := single[len(front) :]:
+        groups[OTHERS] = groups.get(OTHERS, []) + others
+    order = sorted(
+        groups, key=lambda head: (min(how_telling(metric.name) for metric in groups[head]), head)
     )
-    return [(head, groups[head]) for _, head in ranked]
+    return [*([("", front)] if front else []), *((head, groups[head]) for head in order)]
 
 
 # --- Points ----------------------------------------------------------------------------------

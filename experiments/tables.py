@@ -51,6 +51,7 @@ MEASURES = frozenset(
     "accuracy acc loss f1 auc auroc auprc precision recall error mse rmse mae r2 score reward "
     "return bleu rouge map miou iou dice perplexity fid wer cer psnr ssim".split()
 )
+A_MEASURE = 1  # how telling a metric is, see `how_telling`
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -229,7 +230,7 @@ def how_telling(name: str) -> int:
         return 3
     if words & HELD_OUT:
         return 0
-    return 1 if words & MEASURES else 2
+    return A_MEASURE if words & MEASURES else 2
 
 
 def most_common(counts: Mapping[str, int]) -> list[str]:

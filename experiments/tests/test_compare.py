@@ -174,11 +174,11 @@ def test_charts_draw_each_metric_of_all_the_runs(signed_in, alice, start):
     runs = [start("one", **{"val/loss": [1, 2], "val/acc": [1]}), start("two", lr=[1])]
     page = page_of(signed_in(alice).get(address(runs, view="charts")))
     assert [chart["data-metric"] for chart in page.all("metric-chart")] == [
-        "lr", "val/acc", "val/loss",
+        "val/acc", "val/loss", "lr",
     ]  # fmt: skip
     board = page.one("chart-board")
     assert board["data-series-url"] == address(runs, "compare-series")
-    foot = page.all("p", class_="chart-foot")[2].words
+    foot = page.all("p", class_="chart-foot")[1].words
     assert foot.startswith("1 run 2 points")
     assert [box["data-run"] for box in page.all("input", type="checkbox", class_="visually-hidden")
             ] == [str(run.pk) for run in runs]  # fmt: skip
