@@ -65,6 +65,7 @@ WALKED = {
 NO_PAGES = {
     "experiments/<uuid:pk>/runs.csv",
     "experiments/<uuid:pk>/runs/matching/",
+    "experiments/matching/",
     "experiments/<uuid:pk>/groups/series/",
     "experiments/<uuid:pk>/groups/means.csv",
     "runs/<uuid:pk>/params.json",

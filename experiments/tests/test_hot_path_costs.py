@@ -1,7 +1,7 @@
 """What a batch and a start cost, where that does not depend on the machine."""
 
 import tracemalloc
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 
 import msgspec
@@ -163,20 +163,22 @@ def journal() -> tuple[int, int]:
 @pytest.mark.only_on("postgresql")
 @pytest.mark.parametrize(
     ("shape", "records", "size"),
-    # 46 records and 6,860 bytes, 11 and 1,040: an index more of the metrics is 10 records more.
-    [((10, 1), 50, 8_000), ((1, 1_000), 12, 1_500), ((1, 10_000), 12, 1_500)],
+    # 44 records and 4,500 bytes, 11 and 1,030: an index more of the metrics is 10 records more.
+    [((10, 1), 50, 6_000), ((1, 1_000), 12, 1_500), ((1, 10_000), 12, 1_500)],
 )
 def test_a_batch_writes_little_to_the_log(log, shape, records, size):
     if connection.pg_version < 180_000:
         pytest.skip("Only PostgreSQL 18 tells what one connection wrote.")
     for _ in range(5):
         log(batch(*shape))
-    before = journal()
+    marks = [journal()]
     for _ in range(20):
         log(batch(*shape))
-    written = [(after - start) / 20 for start, after in zip(before, journal(), strict=True)]
-    assert written[0] <= records
-    assert written[1] <= size
+        marks.append(journal())
+    written = [(after[0] - before[0], after[1] - before[1]) for before, after in pairwise(marks)]
+    # What a batch cannot do without: others also split a page, or tidy up what tests before left.
+    assert 0 < min(written)[0] <= records
+    assert 0 < min(bytes_written for _, bytes_written in written) <= size
 
 
 @pytest.mark.parametrize(
