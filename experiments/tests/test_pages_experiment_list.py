@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from experiments.models import Collaborator, Experiment, Run
+from experiments.outcomes import latest_runs
 from experiments.tests.crowds import crowd
 from experiments.tests.hostile import PAYLOADS, is_inert
 from experiments.tests.reading_pages import link, page_of, table_of
@@ -247,3 +248,16 @@ def test_statements_do_not_grow_with_experiments(signed_in, alice):
     for n in range(40):
         crowd(make(alice, f"many {n}"), alice, 2, metrics=())
     assert statements() == few <= 12
+
+
+@pytest.mark.only_on("postgresql")
+def test_an_empty_experiment_beside_a_full_one_costs_no_walk_over_all_runs(alice):
+    full, empty = make(alice, "full"), make(alice, "empty")
+    crowd(full, alice, 2_000, metrics=())
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+        with CaptureQueriesContext(connection) as captured:
+            assert list(latest_runs([full, empty])) == [full.pk]
+        cursor.execute(f"EXPLAIN {captured[0]['sql']}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "using run_experiment_started " in plan
