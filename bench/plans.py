@@ -84,6 +84,9 @@ def main() -> None:
     options = parser.parse_args()
     print(machine(), flush=True)
     with served("postgresql") as server:
+        from django.core.management import call_command
+
+        call_command("collectstatic", interactive=False, verbosity=0)
         explain_all(fill(server.user, options.runs, options.others), server.user, options)
 
 
