@@ -110,7 +110,9 @@ def fill(
         sketches = sketched(range(first, stop), runs, owners, now, chance)
         with transaction.atomic():
             store(experiment, sketches, points, now, chance, numbers)
-            Experiment.objects.filter(pk=experiment.pk).update(last_run_at=sketches[-1].start)
+            begun = [sketch.start for sketch in sketches if sketch.status != "queued"]
+            if begun:
+                Experiment.objects.filter(pk=experiment.pk).update(last_run_at=begun[-1])
         yield stop
 
 
