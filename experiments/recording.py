@@ -179,11 +179,13 @@ def begin_run(
     """
 
     def join() -> Begun:
-        run = join_run(user=user, experiment=experiment, id=id, resume=resume)
+        run = known_run(user=user, experiment=experiment, id=id)
         if metrics or mark:
             numbered = mark._asdict() if mark else {}
             append(user=user, run_id=run.pk, metrics=metrics or {}, **numbered)
             run.refresh_from_db(fields=["revision", "status", "started_at", "last_seen_at"])
+        if resume and run.has_ended:  # after the points: refused ones leave the run as it is
+            run = reopen_run(run=run)
         return Begun(run, False, [])
 
     if id is not None and Run.objects.filter(pk=id).exists():
@@ -223,13 +225,11 @@ def begin_run(
     return Begun(run, True, points.touched)
 
 
-def join_run(*, user: User, experiment: str, id: uuid.UUID, resume: bool) -> Run:
+def known_run(*, user: User, experiment: str, id: uuid.UUID) -> Run:
     """The run already known by `id`, for another process or a repeated start."""
     run = Run.objects.visible_to(user).select_related("experiment", "owner").filter(pk=id).first()
     if run is None or not access.edits_run(user, run) or not names(experiment, run.experiment):
         raise Conflict("This run id cannot be used. Choose another one.")
-    if resume and run.has_ended:
-        run = reopen_run(run=run)
     return run
 
 

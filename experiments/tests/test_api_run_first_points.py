@@ -115,6 +115,33 @@ def test_another_batch_under_the_same_number_is_refused(start):
     assert counts(run) == {"loss": 1, "acc": 2}
 
 
+@pytest.mark.parametrize(
+    ("log", "status"),
+    [
+        ({**NUMBERED, "seq": 3}, 409),
+        ({**NUMBERED, "metrics": {"loss": 9}}, 422),
+        ({**NUMBERED, "seq": 2, "metrics": {"a$": 1}}, 400),
+    ],
+)
+def test_a_run_whose_points_are_refused_does_not_go_on(script, start, log, status):
+    run = str(uuid.uuid4())
+    start(NUMBERED, id=run)
+    script.post(f"{LIST}{run}/finish/", {"status": "failed", "error": "Out of memory"})
+    before = script.get(f"{LIST}{run}/").json()
+    assert start(log, id=run, resume=True).status_code == status
+    assert script.get(f"{LIST}{run}/").json() == before
+
+
+def test_a_run_that_is_resumed_goes_on_with_its_points(script, start):
+    run = str(uuid.uuid4())
+    start(NUMBERED, id=run)
+    script.post(f"{LIST}{run}/finish/", {"status": "failed", "error": "Out of memory"})
+    shown = start({**NUMBERED, "writer": "second"}, id=run, resume=True).json()
+    assert (shown["status"], shown["ended_at"], shown["error"]) == ("running", None, "")
+    assert counts(run) == {"loss": 2, "acc": 4}
+    assert script.get(f"{LIST}{run}/").json()["revision"] == shown["revision"]
+
+
 def test_a_token_bound_to_logging_may(api, alice):
     answer = api(alice, scope="log").post(LIST, {"experiment": "sweep", "log": NUMBERED})
     assert answer.status_code == 201
