@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from django import template
 from django.utils.html import format_html
@@ -15,9 +14,6 @@ from experiments.fields import Field
 from experiments.grouping import Group, Grouped, Key, Spread
 from experiments.tables import least_is_best
 from experiments.templatetags.format import NOTHING, number
-
-if TYPE_CHECKING:
-    from experiments.views.group_charts import ShownGroups
 
 register = template.Library()
 
@@ -104,12 +100,3 @@ def groups_shown(found: Grouped, shown: list) -> str:
     count = len(found.groups)
     words = f"{count:,} group{'' if count == 1 else 's'} of {found.runs:,} runs"
     return words if count == len(shown) else f"{len(shown):,} of {words}"
-
-
-@register.simple_tag
-def groups_drawn(shown: ShownGroups) -> str:
-    """Which groups are drawn: "3 groups", "21–40 of 57 groups"."""
-    words = f"{shown.of:,} group{'' if shown.of == 1 else 's'}"
-    if len(shown.groups) == shown.of:
-        return words
-    return f"{shown.first + 1:,}–{shown.first + len(shown.groups):,} of {words}"

@@ -98,6 +98,14 @@ class ShownGroups:
     is_whole: bool
     filters: dict
 
+    @property
+    def words(self) -> str:
+        """Which groups are drawn: "3 groups", "21–40 of 57 groups"."""
+        words = f"{self.of:,} group{'' if self.of == 1 else 's'}"
+        if len(self.groups) == self.of:
+            return words
+        return f"{self.first + 1:,}–{self.first + len(self.groups):,} of {words}"
+
 
 def shown_groups(asked: Asked, experiment: Experiment, grouping: Grouping) -> ShownGroups:
     """The groups that an address asks to see drawn, in the order of their table. Of their metrics
@@ -135,7 +143,6 @@ def group_charts_context(asked: Asked, experiment: Experiment, grouping: Groupin
     return {
         "filters": shown.filters,
         "ordering": asked.query.get("ordering", ""),
-        "shown_groups": shown,
         "grouped": shown,
         "cut_groups": sum(len(group.run_ids) > RUNS_A_GROUP for group in shown.groups),
         "runs_a_group": RUNS_A_GROUP,

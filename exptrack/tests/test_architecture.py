@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,18 @@ def test_series_need_no_django():
 def test_what_writes_and_reads_knows_neither_requests_nor_serializers():
     assert set(INNER) <= set(modules())
     assert forbidden(INNER, ("rest_framework", "django.http")) == []
+
+
+def test_no_module_leads_back_to_itself():
+    known = modules() | {
+        f"exptrack_client.{path.stem}": ast.parse(path.read_text())
+        for path in (ROOT / "client" / "src").rglob("*.py")
+    }
+    steps = {
+        name: {each if each in known else each.rpartition(".")[0] for each in imported_by(tree)}
+        for name, tree in known.items()
+    }
+    TopologicalSorter(steps).prepare()  # a CycleError names the modules of a circle
 
 
 def test_the_sdk_stands_alone():

@@ -16,9 +16,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from exptrack_client import lifecycle
+from exptrack_client.endings import StopRequested
 from exptrack_client.notices import Notices
 from exptrack_client.reading import Points, ReadError, Runs, StoredRun, get_run, runs
-from exptrack_client.run import Run, StopRequested
+from exptrack_client.run import Run
 from exptrack_client.start import init
 from exptrack_client.transport import VERSION as __version__
 

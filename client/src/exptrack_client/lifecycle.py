@@ -10,6 +10,8 @@ import threading
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from exptrack_client.endings import outcome
+
 if TYPE_CHECKING:
     from exptrack_client.run import Run
 
@@ -52,8 +54,6 @@ def end_all(status: str, error: str, patience: float) -> None:
 @atexit.register
 def end_at_exit() -> None:
     """The script is over and did not end its runs: they end as it did."""
-    from exptrack_client.run import outcome
-
     if live:
         end_all(*outcome(unhandled_exception()), EXIT_PATIENCE)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from time import time_ns
 from types import TracebackType
 
 from exptrack_client import lifecycle
+from exptrack_client.endings import StopRequested, outcome
 from exptrack_client.masking import masked_text, masked_value
 from exptrack_client.names import (
     INT64_MAX,
@@ -30,15 +30,9 @@ NAMES_A_ROW = 1_000
 SHAPES_KEPT = 1_000
 # How long finish() waits for a server that takes nothing; while it takes something, it goes on.
 FINISH_PATIENCE = 10.0
-ERROR_LINES = 40
-ERROR_LENGTH = 8_000
 STATUSES = ("finished", "failed", "killed")
 
 ON, DISABLED, FINISHED, FORKED, STOPPING = "on", "disabled", "finished", "forked", "stopping"
-
-
-class StopRequested(Exception):
-    """Someone pressed Stop. Raised by `log` of a run begun with `raise_on_stop`."""
 
 
 class Run:
@@ -361,18 +355,6 @@ class Run:
             why = f"names are made of {NAME_RULE}"
             self._notices.once("name", f"{kind} {short(name)} is logged as {allowed!r}: {why}")
         return allowed
-
-
-def outcome(error: BaseException | None) -> tuple[str, str]:
-    """Status and error text of a run whose block or script was left with this exception."""
-    if error is None or isinstance(error, GeneratorExit):
-        return "finished", ""
-    if isinstance(error, SystemExit):
-        return ("finished", "") if error.code in (None, 0) else ("failed", f"exit: {error.code}")
-    if isinstance(error, (KeyboardInterrupt, StopRequested)):
-        return "killed", ""
-    lines = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    return "failed", "\n".join(lines.splitlines()[-ERROR_LINES:])[-ERROR_LENGTH:]
 
 
 def short(value: object) -> str:
