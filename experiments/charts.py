@@ -20,7 +20,7 @@ from experiments.models import Metric, Run
 from experiments.querysets import folded_contains
 from experiments.series import Points
 from experiments.tables import A_MEASURE, csv_cell, csv_line, how_telling
-from experiments.values import InvalidValue, field_name
+from experiments.values import NAME_LENGTH, InvalidValue, field_name
 from experiments.wire import encoded
 
 MAX_BUCKETS = 2_000
@@ -28,6 +28,7 @@ DEFAULT_BUCKETS = 500
 MAX_SERIES = 200
 MAX_SMOOTHING = 0.999
 X_AXES = ("step", "time", "relative")
+LONGEST_AXIS = len("metric:") + NAME_LENGTH
 INT64 = np.iinfo(np.int64)
 RUN_COLOURS = 12
 

@@ -19,12 +19,12 @@ from django.db.models.functions import MD5, Cast, Length
 
 from experiments.expressions import Among, Words, words_of
 from experiments.fields import Field, parse_field
-from experiments.models import TEXT_HEAD_LENGTH, Metric, Param, Tag
+from experiments.models import Metric, Param, Tag
 from experiments.names import names_in
 from experiments.paging import bounded_count
 from experiments.querysets import metric_is_finite, metric_value
 from experiments.tables import COMPARED, csv_line
-from experiments.values import InvalidValue
+from experiments.values import TEXT_HEAD_LENGTH, InvalidValue
 
 MOST_RUNS = 10_000
 MOST_FIELDS = 20

@@ -29,7 +29,7 @@ from experiments import search
 from experiments.expressions import CodePoints, Like, NumberInText
 from experiments.fields import Field
 from experiments.literals import Ago, Span
-from experiments.models import TEXT_HEAD_LENGTH, Metric, Param, Run, Tag
+from experiments.models import Metric, Param, Run, Tag
 from experiments.querysets import (
     duration_key,
     folded_contains,
@@ -38,7 +38,7 @@ from experiments.querysets import (
     metric_value,
 )
 from experiments.search import Compare, Given, Is, Join, Node, Not, Word
-from experiments.values import uuid_in
+from experiments.values import TEXT_HEAD_LENGTH, uuid_in
 
 MODELS: dict[str, type[Model]] = {"param": Param, "tag": Tag, "metric": Metric}
 SIGNS = {"=": "exact", "<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}

@@ -18,9 +18,8 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from experiments import querysets
+from experiments.values import NAME_LENGTH, TEXT_HEAD_LENGTH
 
-NAME_LENGTH = 250
-TEXT_HEAD_LENGTH = 200
 WRITER_LENGTH = 64
 NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 

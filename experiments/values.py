@@ -14,6 +14,7 @@ from datetime import datetime
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 NAME_LENGTH = 250
 PARAM_BYTES = 64 * 1024
 TEXT_HEAD_LENGTH = 200

@@ -8,6 +8,8 @@ import uuid
 
 import msgspec
 
+NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
 
 def encoded(data: object) -> bytes:
     """UTF-8 JSON of plain values, datetimes and UUIDs."""

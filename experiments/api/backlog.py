@@ -13,7 +13,6 @@ from rest_framework.request import Request
 
 from experiments.api.errors import PayloadTooLarge, ValidationFailed
 from experiments.api.parsers import (
-    INT64_MAX,
     BatchIn,
     StrictJSONParser,
     check_charset,
@@ -23,7 +22,7 @@ from experiments.api.parsers import (
     read_body,
 )
 from experiments.models import WRITER_LENGTH
-from experiments.values import InvalidValue, printable
+from experiments.values import INT64_MAX, InvalidValue, printable
 
 
 class BacklogIn(msgspec.Struct, forbid_unknown_fields=True):

@@ -8,20 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from django.conf import settings
+
+from accounts.models import Token, User
+from experiments import values, wire
+from experiments.api.backlog import MAX_BATCHES
 from experiments.api.errors import CODES
 from experiments.models import WRITER_LENGTH, Collaborator, Experiment
 from experiments.querysets import STATUSES
-from experiments.values import NAME_LENGTH
 
 Schema = dict[str, object]
 
-INT64 = {"minimum": -(2**63), "maximum": 2**63 - 1}
+INT64 = {"minimum": values.INT64_MIN, "maximum": values.INT64_MAX}
 NO_NUL = "^[^\\u0000]*$"
 # What `values.field_name` lets through: `\w` stands for the letters and digits of any script.
-FIELD_NAME = r"^[\w\-./:]([\w\-./: ]*[\w\-./:])?$"
+FIELD_NAME = f"^{values.FIELD_NAME.pattern}$"
 AXIS = rf"^(step|time|relative|metric:{FIELD_NAME[1:-1]})$"
 # What `values.title` lets through: something to see, no control character, no direction override.
-CONTROLS = "\\u0000-\\u001f\\u007f-\\u009f\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069"
+CONTROLS = "\\u0000-\\u001f\\u007f-\\u009f" + "".join(
+    f"\\u{ord(each):04x}" for each in sorted(values.BIDI_CONTROLS)
+)
 TITLE = f"^[^{CONTROLS}]*[^{CONTROLS}\\s][^{CONTROLS}]*$"
 LIMITS = ("body_bytes", "points_per_request", "names_per_request")
 
@@ -34,7 +40,7 @@ UUID: Schema = {"type": "string", "format": "uuid"}
 MOMENT: Schema = {"type": "string", "format": "date-time"}
 URL: Schema = {"type": "string", "format": "uri"}
 ANY_OBJECT: Schema = {"type": "object", "additionalProperties": {}}
-NOT_FINITE: Schema = {"type": "string", "enum": ["NaN", "Infinity", "-Infinity"]}
+NOT_FINITE: Schema = {"type": "string", "enum": [*wire.NOT_FINITE]}
 
 
 def ref(name: str) -> Schema:
@@ -75,7 +81,7 @@ def page_of(rows: Schema) -> Schema:
     return record(next=nullable(URL), previous=nullable(URL), results=list_of(rows))
 
 
-FIELD_NAMES = {"type": "string", "maxLength": NAME_LENGTH, "pattern": FIELD_NAME}
+FIELD_NAMES = {"type": "string", "maxLength": values.NAME_LENGTH, "pattern": FIELD_NAME}
 SHOWN_STATUS = one_of(STATUSES)
 VALUE: Schema = {"anyOf": [NUMBER, NOT_FINITE]}
 DETAIL: Schema = {"anyOf": [list_of(STRING), STRING, {"type": "integer"}]}
@@ -140,7 +146,7 @@ TOKEN = {
     "id": UUID,
     "name": STRING,
     "hint": {"type": "string", "description": "How the secret begins."},
-    "scope": one_of(["read", "log", "write"]),
+    "scope": one_of(Token.Scope),
     "experiment": nullable(UUID),
     "created_at": MOMENT,
     "expires_at": nullable(MOMENT),
@@ -236,14 +242,15 @@ ANSWERS: dict[str, Schema] = {
     "NewToken": record(**TOKEN, token={"type": "string", "description": "Shown only here."}),
     "Me": record(
         user=STRING,
-        role=one_of(["viewer", "member", "admin"]),
+        role=one_of(User.Role),
         token=ref("Token"),
         limits=record(**dict.fromkeys(LIMITS, COUNT)),
     ),
 }
 
 LABELS = ("params", "tags")
-MAP_LIMITS = {"propertyNames": FIELD_NAMES, "maxProperties": 10_000}
+POINTS = {"maxItems": settings.MAX_POINTS_PER_REQUEST}
+MAP_LIMITS = {"propertyNames": FIELD_NAMES, "maxProperties": settings.MAX_NAMES_PER_REQUEST}
 BATCH: Schema = record(
     ["metrics", "params", "tags", "writer", "seq", "step"],
     metrics={
@@ -255,9 +262,9 @@ BATCH: Schema = record(
                         NOT_FINITE,
                         record(
                             ["steps", "times"],
-                            values=list_of(VALUE, maxItems=100_000),
-                            steps=nullable(list_of(INTEGER, maxItems=100_000)),
-                            times=nullable(list_of(INTEGER, maxItems=100_000)),
+                            values=list_of(VALUE, **POINTS),
+                            steps=nullable(list_of(INTEGER, **POINTS)),
+                            times=nullable(list_of(INTEGER, **POINTS)),
                         ),
                     ]
                 },
@@ -271,14 +278,16 @@ BATCH: Schema = record(
                     step=nullable(INTEGER),
                     time=nullable(INTEGER),
                 ),
-                maxItems=100_000,
+                **POINTS,
             ),
         ]
     },
     params=map_of({}, **MAP_LIMITS),
-    tags=map_of({"type": "string", "maxLength": 65_536, "pattern": NO_NUL}, **MAP_LIMITS),
+    tags=map_of(
+        {"type": "string", "maxLength": values.SHORT_TEXT, "pattern": NO_NUL}, **MAP_LIMITS
+    ),
     writer=nullable({"type": "string", "minLength": 1, "maxLength": WRITER_LENGTH}),
-    seq=nullable({"type": "integer", "minimum": 1, "maximum": 2**63 - 1}),
+    seq=nullable({"type": "integer", "minimum": 1, "maximum": values.INT64_MAX}),
     step=nullable(INTEGER),
 )
 # What comes with the start of a run, which has params and tags of its own.
@@ -287,7 +296,7 @@ FIRST_BATCH: Schema = record(
     **{name: schema for name, schema in BATCH["properties"].items() if name not in LABELS},
 )
 # Of these, params and tags have to be empty, and writer and seq to be there.
-BACKLOG: Schema = record(batches=list_of(ref("Batch"), minItems=1, maxItems=10_000))
+BACKLOG: Schema = record(batches=list_of(ref("Batch"), minItems=1, maxItems=MAX_BATCHES))
 BATCH_EXAMPLES = {
     "Columns": {
         "writer": "2f0c6a5e-0b7a-4d0e-9c55-5d1f6f0e8f11",

@@ -21,6 +21,8 @@ from experiments.api.components import (
     record,
     ref,
 )
+from experiments.api.experiments import ORDERINGS
+from experiments.fields import ATTRIBUTES, NOT_ORDERED
 from experiments.filters import (
     LONGEST_TEXT,
     ApiRunFilter,
@@ -96,19 +98,17 @@ EXPERIMENT_ORDERING = parameter(
     "ordering",
     {
         "type": "string",
-        "enum": [
-            f"{sign}{name}" for name in ("name", "created_at", "last_run_at") for sign in ("", "-")
-        ],
+        "enum": [f"{sign}{name}" for name in ORDERINGS for sign in ("", "-")],
         "default": "-last_run_at",
     },
     "The order, with `-` for downward.",
 )
+ORDERED_BY = [word for word, name in ATTRIBUTES.items() if name not in NOT_ORDERED]
 RUN_ORDERING = parameter(
     "ordering",
     {
         "type": "string",
-        "pattern": "^-?(name|status|owner|experiment|created(_at)?|started(_at)?|ended(_at)?"
-        r"|duration|(metrics|params)\..+)$",
+        "pattern": rf"^-?({'|'.join(ORDERED_BY)}|(metrics|params)\..+)$",
         "default": "-started_at",
     },
     "An attribute, `params.<name>` or `metrics.<name>` with `.last`, `.min`, `.max`, `.mean`, "

@@ -22,15 +22,15 @@ from rest_framework.parsers import BaseParser
 
 from experiments.api.errors import LengthRequired, PayloadTooLarge, ValidationFailed
 from experiments.storing import Columns
+from experiments.values import INT64_MAX, INT64_MIN
+from experiments.wire import NOT_FINITE
 
 MAX_DEPTH = 32
 MAX_KEYS = 100_000
-INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 # JSON of real points unpacks to 3 to 20 times its size; beyond the first MiB more is a bomb.
 GZIP_FREE_BYTES = 1024 * 1024
 GZIP_MAX_RATIO = 100
 EMPTY_BODY = "The body is empty."
-TOKENS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
 # --- The body's bytes ------------------------------------------------------------------------
@@ -339,7 +339,7 @@ def numbers(name: str, values: list[float | str]) -> np.ndarray:
         if array.dtype == np.float64:
             return array
         return np.array(
-            [TOKENS[value] if isinstance(value, str) else value for value in values],
+            [NOT_FINITE[value] if isinstance(value, str) else value for value in values],
             dtype=np.float64,
         )
     except KeyError as error:

@@ -7,6 +7,7 @@ import uuid
 from datetime import UTC, datetime
 
 import msgspec
+from django.conf import settings
 from django.http import QueryDict
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -14,12 +15,13 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 
-from accounts.models import Token
+from accounts.models import Token, User
 from experiments import charts
 from experiments.comparing import MAX_COMPARED
 from experiments.models import Collaborator, Experiment, Run
 from experiments.values import (
     DECIMAL,
+    INT64_MAX,
     LONG_TEXT,
     MAX_DESCRIPTION,
     MAX_EXPERIMENT_TAG,
@@ -142,7 +144,7 @@ class TagMap(serializers.DictField):
     """Names and texts."""
 
     child = Text(allow_blank=True, max_length=SHORT_TEXT)
-    most = 10_000
+    most = settings.MAX_NAMES_PER_REQUEST
 
     def to_internal_value(self, data: object) -> dict[str, str]:
         if isinstance(data, dict) and len(data) > self.most:
@@ -173,7 +175,7 @@ class JsonObject(serializers.Field):
 class ParamMap(JsonObject):
     """Names and values of any kind."""
 
-    most = 10_000
+    most = settings.MAX_NAMES_PER_REQUEST
 
     def to_internal_value(self, data: object) -> dict:
         if isinstance(data, dict) and len(data) > self.most:
@@ -227,7 +229,7 @@ class RestoreIn(Strict):
 
 
 class CollaboratorIn(Strict):
-    user = Title(max_length=150)
+    user = Title(max_length=User._meta.get_field("username").max_length)
     role = serializers.ChoiceField(Collaborator.Role.choices, default="viewer")
 
 
@@ -274,7 +276,7 @@ class Nothing(Strict):
 
 
 class TokenIn(Strict):
-    name = Title(max_length=100)
+    name = Title(max_length=Token._meta.get_field("name").max_length)
     scope = serializers.ChoiceField(Token.Scope.choices, default="write")
     experiment = Uuid(required=False, allow_null=True)
     expires_at = Moment(required=False, allow_null=True)
@@ -297,7 +299,7 @@ class SummaryQuery(Strict):
 
 class HistoryQuery(Strict):
     metric = serializers.ListField(child=FieldName(), min_length=1, max_length=MAX_HISTORY_METRICS)
-    after = serializers.ListField(child=Integer(min_value=0, max_value=2**63 - 1), required=False)
+    after = serializers.ListField(child=Integer(min_value=0, max_value=INT64_MAX), required=False)
     limit = Integer(min_value=1, max_value=MAX_HISTORY, required=False)
     format = serializers.ChoiceField(["json", "csv"], default="json")
 
@@ -317,10 +319,10 @@ class HistoryQuery(Strict):
 class SeriesQuery(Strict):
     run = serializers.ListField(child=Uuid(), min_length=1, max_length=charts.MAX_SERIES)
     metric = serializers.ListField(child=FieldName(), min_length=1, max_length=charts.MAX_SERIES)
-    x = Axis(max_length=NAME_LENGTH + 10, default="step")
+    x = Axis(max_length=charts.LONGEST_AXIS, default="step")
     to = FiniteFloat(required=False)
     buckets = Integer(min_value=1, max_value=charts.MAX_BUCKETS, default=charts.DEFAULT_BUCKETS)
-    smoothing = FiniteFloat(min_value=0, max_value=0.999, default=0)
+    smoothing = FiniteFloat(min_value=0, max_value=charts.MAX_SMOOTHING, default=0)
     xscale = serializers.ChoiceField(["linear", "log"], default="linear")
 
     def get_fields(self) -> dict:

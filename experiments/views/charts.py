@@ -16,6 +16,7 @@ from django.utils.http import urlencode
 
 from experiments.charts import (
     DEFAULT_BUCKETS,
+    LONGEST_AXIS,
     MAX_BUCKETS,
     MAX_SERIES,
     MAX_SMOOTHING,
@@ -29,7 +30,7 @@ from experiments.charts import (
 from experiments.comparing import MAX_COMPARED
 from experiments.listing import Asked
 from experiments.models import Metric, Run
-from experiments.values import NAME_LENGTH, InvalidValue, field_name, uuid_in
+from experiments.values import InvalidValue, field_name, uuid_in
 from experiments.wire import encoded
 
 # Of more metrics the names are not offered as x axis; an address may still name one.
@@ -40,7 +41,7 @@ METRICS_AT_ONCE = 12
 class ChartForm(forms.Form):
     """The query of a chart: `metric` once or more, and how to draw them."""
 
-    x = forms.CharField(required=False, max_length=NAME_LENGTH + len("metric:"))
+    x = forms.CharField(required=False, max_length=LONGEST_AXIS)
     to = forms.FloatField(required=False)
     buckets = forms.IntegerField(required=False, min_value=1, max_value=MAX_BUCKETS)
     smoothing = forms.FloatField(required=False, min_value=0, max_value=MAX_SMOOTHING)
