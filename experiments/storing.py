@@ -28,7 +28,6 @@ from exptrack.databases import write_together
 # Rows in one statement: 500 metrics are 8,500 parameters; SQLite takes 32,766.
 ROWS_PER_STATEMENT = 500
 LARGEST_STEP = 2**63 - 1
-COUNTED_IN_PYTHON = 16
 FLOATS = ("last", "min", "max", "sum")
 SUMMARY_COLUMNS = tuple(Summary.__dataclass_fields__)
 SUMMARY_TYPES = tuple(
