@@ -6,6 +6,7 @@ import argparse
 import math
 import time
 import uuid
+from dataclasses import dataclass
 from datetime import datetime, timezone
 
 import exptrack_client as exptrack
@@ -115,6 +116,58 @@ def test_params_may_be_a_namespace_and_hold_any_object(tracker):
         "path": None,
         "on": True,
     }
+
+
+class Unprintable:
+    """As a tensor without data, or a proxy whose object is gone."""
+
+    ndim = 0
+
+    def item(self):
+        raise RuntimeError("there is nothing in it")
+
+    def __repr__(self):
+        raise RuntimeError("there is nothing to print")
+
+
+def test_no_odd_value_ever_stops_training(tracker, capfd):
+    nested = []
+    for _ in range(100_000):
+        nested = [nested]
+    with exptrack.init("digits", tags=7) as run:
+        for odd in (Unprintable(), nested, 10**5_000, [10**5_000]):
+            run.params({"odd": odd, "list": [odd]})
+            run.params({"odd": odd, "lr": 0.1})
+            run.tags({"odd": odd})
+            run.tags([[odd]])
+            run.log({"loss": odd})
+            run.log({"loss": 0.5}, step=odd)
+            run.log({"loss": 0.5}, time=odd)
+        run.tags(None)
+        run.tags(label for label in ("kept", []))
+        run.finish(Unprintable())
+
+    stored = tracker.run(run.id)
+    assert (stored["status"], stored["params"]["lr"]) == ("finished", 0.1)
+    assert stored["params"]["odd"] == "<Unprintable that cannot be printed>"
+    assert len(tracker.points(run.id, "loss")) == 8
+    said = capfd.readouterr().err
+    assert "tags must be a dict or a list of labels: 'NoneType'" in said
+    assert "step <Unprintable that cannot be printed> is no whole number" in said
+
+
+@dataclass
+class Config:
+    __slots__ = ("depth", "lr")
+    lr: float
+    depth: int
+
+
+def test_params_may_be_a_dataclass_with_slots(tracker):
+    with exptrack.init("digits", params=Config(0.1, 3)) as run:
+        pass
+
+    assert tracker.run(run.id)["params"] == {"lr": 0.1, "depth": 3}
 
 
 def test_a_changed_param_warns_and_keeps_the_first_value(tracker, capfd):

@@ -46,7 +46,7 @@ def known_url(url: str | None = None) -> str:
 def known_token(url: str, token: str | None = None) -> str:
     """The token for the server at `url`; "" when there is none. A saved one goes to the server
     it was made for and to no other."""
-    if given := (token or os.environ.get("EXPTRACK_TOKEN") or "").strip():
+    if given := str(token or os.environ.get("EXPTRACK_TOKEN") or "").strip():
         return given
     kept = saved()
     return str(kept.get("token") or "") if kept.get("url") == base_url(url) else ""

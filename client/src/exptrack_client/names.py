@@ -10,7 +10,8 @@ import re
 import time
 import unicodedata
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 
 NAME_LENGTH = 250
 VALUE_BYTES = 64 * 1024
@@ -61,6 +62,15 @@ class NameBook:
         return free
 
 
+def named_values(values: object) -> Mapping:
+    """What holds values by name, as a mapping: itself, or the fields of an object."""
+    if isinstance(values, Mapping):
+        return values
+    if is_dataclass(values):  # one with slots has no `vars`
+        return {field.name: getattr(values, field.name) for field in fields(values)}
+    return vars(values)
+
+
 def flattened(values: Mapping, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, object]]:
     """Nested mappings as names with slashes: {"a": {"b": 1}} gives ("a/b", 1)."""
     for key, value in values.items():
@@ -71,14 +81,31 @@ def flattened(values: Mapping, prefix: str = "", depth: int = 0) -> Iterator[tup
             yield name, value
 
 
+def printed(value: object, by: Callable[[object], str] = str) -> str:
+    """`str(value)` or `repr(value)`, whatever an object of somebody else's makes of that."""
+    try:
+        return by(value)
+    except Exception:
+        return f"<{type(value).__name__} that cannot be printed>"
+
+
 def sendable_text(value: object) -> str:
     """`str(value)` without what no database holds: NUL and lone surrogates."""
-    return str(value).replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+    return printed(value).replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def sendable_value(value: object) -> object:
-    """A param's value as JSON: simple values and lists of them as they are, numbers that JSON
-    lacks and all other objects as text."""
+    """A param's value as JSON, or as text where asking for it fails, as it does of a tensor that
+    holds no data."""
+    try:
+        return plain_value(value)
+    except Exception:
+        return sendable_text(value)
+
+
+def plain_value(value: object) -> object:
+    """Simple values and lists of them as they are, numbers that JSON lacks and all other objects
+    as text."""
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
         value = value.item()  # a numpy scalar, or a tensor without dimensions
     if value is None or isinstance(value, bool):
@@ -89,7 +116,7 @@ def sendable_value(value: object) -> object:
         return float(value) if math.isfinite(value) else number_text(value)
     simple = (bool, int, float, str, type(None))
     if isinstance(value, (list, tuple)) and all(isinstance(item, simple) for item in value):
-        return [sendable_value(item) for item in value]
+        return [plain_value(item) for item in value]
     return sendable_text(value)
 
 

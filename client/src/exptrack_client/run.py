@@ -17,6 +17,8 @@ from exptrack_client.names import (
     NAME_RULE,
     NameBook,
     flattened,
+    named_values,
+    printed,
     sendable_text,
     sendable_value,
     shortened,
@@ -140,7 +142,11 @@ class Run:
         if isinstance(tags, str):
             tags = [tags]
         if not isinstance(tags, Mapping):
-            tags = dict.fromkeys(tags, "")
+            try:
+                tags = dict.fromkeys(tags, "")
+            except Exception as error:
+                self._notices.once("tag", f"tags must be a dict or a list of labels: {error}")
+                return
         texts = {
             name: shortened(masked_value(name, "" if value is None else sendable_text(value)))
             for name, value in self._checked("tag", tags)
@@ -156,7 +162,7 @@ class Run:
         how many points were not delivered, and says so. A second call does nothing.
         """
         if status not in STATUSES:
-            say(f"{status!r} is no status; the run is marked as finished")
+            say(f"{short(status)} is no status; the run is marked as finished")
             status = "finished"
         self._begin_to_finish(status)
         return self._wait_and_report(timeout)
@@ -341,7 +347,7 @@ class Run:
     def _checked(self, kind: str, values: object) -> Iterable[tuple[str, object]]:
         """Flattened values under allowed names; says so when it is no mapping."""
         try:
-            pairs = list(flattened(values if isinstance(values, Mapping) else vars(values)))
+            pairs = list(flattened(named_values(values)))
         except Exception as error:
             self._notices.once(kind, f"{kind}s must be a dict: {error}")
             return []
@@ -359,7 +365,7 @@ class Run:
 
 def short(value: object) -> str:
     """A value in a sentence."""
-    text = repr(value)
+    text = printed(value, repr)
     return text if len(text) <= 60 else text[:59] + "…"
 
 

@@ -240,7 +240,7 @@ class Backoff:
 def base_url(url: str) -> str:
     """The server's address without the slash, query or API path that was pasted with it;
     ValueError with a sentence when it is none."""
-    url = url.strip()
+    url = str(url).strip()
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{url!r} is no address. It begins with http:// or https://")
