@@ -69,6 +69,39 @@ def test_a_run_that_ended_is_not_joined_without_resume(tracker, capfd):
     assert "resume=True" in capfd.readouterr().err
 
 
+def test_a_run_is_resumed_where_it_is_by_now(tracker, api, alice):
+    runs = [exptrack.init(name) for name in ("renamed", "left")]
+    for run in runs:
+        run.finish()
+    script = api(alice)
+    for run, change in zip(runs, ({"name": "digits"}, None)):
+        stored = tracker.run(run.id)
+        if change:
+            where = f"experiments/{stored['experiment']['id']}/"
+        else:
+            where, change = f"runs/{run.id}/", {"experiment": "digits"}
+        assert script.patch(f"/api/v1/{where}", change, "application/json").status_code == 200
+    for run, name in zip(runs, ("renamed", "left")):
+        with exptrack.init(name, id=run.id, resume=True) as again:
+            again.log({"loss": 0.5})
+
+    for run in runs:
+        assert tracker.points(run.id, "loss") == [(0, 0.5)]
+        assert tracker.run(run.id)["experiment"]["name"] == "digits"
+
+
+def test_an_id_of_another_experiments_run_is_refused_unless_it_is_resumed(tracker, capfd):
+    with exptrack.init("digits") as run:
+        other = exptrack.init("speech", id=run.id)
+        other.log({"loss": 0.5})
+        assert other.finish() == 1
+
+    said = capfd.readouterr().err
+    assert "cannot be used" in said
+    assert "`exptrack sync` with its path sends what is there" in said
+    assert tracker.summaries(run.id) == {}
+
+
 def test_values_that_float_takes_are_logged(tracker):
     class Tensor:
         def __float__(self):

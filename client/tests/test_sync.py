@@ -31,6 +31,21 @@ def test_an_offline_run_is_sent_by_sync_as_it_was(tracker, spool, capfd):
     assert f"run {run.id}: 100 points are at the server." in capfd.readouterr().out
 
 
+def test_what_a_run_left_arrives_although_its_experiment_was_renamed_since(
+    tracker, spool, api, alice
+):
+    run = an_offline_run()
+    run.finish()
+    script = api(alice)
+    begun = script.post("/api/v1/runs/", {"experiment": "digits", "id": run.id})
+    where = f"/api/v1/experiments/{begun.json()['experiment']['id']}/"
+    assert script.patch(where, {"name": "speech"}, "application/json").status_code == 200
+    assert cli.main(["sync"]) == 0
+
+    assert tracker.points(run.id, "loss") == steps(100)
+    assert spool_files(spool) == []
+
+
 def test_a_second_sync_adds_nothing_and_changes_nothing(tracker, spool, api, alice):
     run = an_offline_run(tags={"stage": "warm-up"})
     run.finish()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from exptrack_client.delivery import Delivery
 from exptrack_client.folder import folders, left_behind, spool_files
 from exptrack_client.notices import say
+from exptrack_client.opening import open_run
 from exptrack_client.records import Record
 from exptrack_client.spool import NoSpool, Spool
 from exptrack_client.transport import Backoff, Exchange, Later, NotLetIn
@@ -63,11 +65,9 @@ class Leftover:
 
     def _open(self) -> None:
         body = self.spool.opening
-        answer = self._exchange.call("POST", "runs/", body)
-        if answer.status == 400:
-            kept = ("experiment", "id", "started_at", "resume")
-            bare = {name: body[name] for name in kept if name in body}
-            answer = self._exchange.call("POST", "runs/", bare)
+        # An id that nobody chose is no other run's.
+        is_known = bool(body.get("resume")) or uuid.UUID(body["id"]).version == 7
+        answer, _ = open_run(self._exchange.call, body, is_known=is_known)
         if not answer.ok:
             raise NotLetIn(answer.sentence, answer.status)
 

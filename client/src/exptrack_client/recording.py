@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from exptrack_client.folder import REFUSED
 from exptrack_client.notices import say
 from exptrack_client.outbox import BATCH_POINTS, Changes, Outbox, where
 from exptrack_client.points import PointQueue
@@ -123,11 +124,12 @@ class Recording:
         spool, refused = self.outbox.spool, self._refused()
         if spool is not None and not (self.sender and self.sender.is_complete):
             what = f"{kept:,} points are" if kept != 1 else "1 point is"
-            how = (
-                "`exptrack sync` sends"
-                if self.sender is None
-                else "The next run or `exptrack sync` sends"
-            )
+            if spool.path.parent.name == REFUSED:
+                how = "`exptrack sync` with its path sends"
+            elif self.sender is None:
+                how = "`exptrack sync` sends"
+            else:
+                how = "The next run or `exptrack sync` sends"
             parts.append(f"{what} kept in {where(spool.path)}. {how} what is there.")
         if lost := self.pending - kept + self.queue.dropped:
             parts.append(f"{lost:,} could not be kept.")

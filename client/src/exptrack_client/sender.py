@@ -15,6 +15,7 @@ from exptrack_client.delivery import Delivery
 from exptrack_client.folder import set_aside
 from exptrack_client.leftovers import Leftovers
 from exptrack_client.notices import say
+from exptrack_client.opening import open_run
 from exptrack_client.outbox import Outbox
 from exptrack_client.records import END
 from exptrack_client.transport import Backoff, Exchange, Later, NotLetIn, Transport
@@ -29,8 +30,6 @@ PATIENCE_FOR_A_STRANGER = 5.0
 # Failures in a row before an outage is worth a line; a server that restarts is not.
 SAY_AFTER = 3
 SAY_PROGRESS_EVERY = 5.0
-# A creation that the server refuses is tried again without these.
-OPTIONAL = ("name", "notes", "parent", "environment")
 ENDED = ("finished", "failed", "killed")
 
 
@@ -162,14 +161,9 @@ class Sender:
         """Create the run, or join it; the id is ours, so a repeat makes no second one."""
         if self._resume:
             self._leftovers.of_run(self._run_id)
-        body = self.outbox.opening
-        answer = self._call("POST", "runs/", body)
-        left_out = [name for name in OPTIONAL if name in body]
-        if answer.status == 400 and left_out:
-            bare = {name: value for name, value in body.items() if name not in OPTIONAL}
-            complaint, answer = answer.sentence, self._call("POST", "runs/", bare)
-            if answer.ok:
-                say(f"the run is recorded without {', '.join(left_out)}: {complaint}")
+        answer, complaint = open_run(self._call, self.outbox.opening, is_known=self._resume)
+        if complaint and answer.ok:
+            say(f"the run is {complaint}")
         if not answer.ok:
             raise Refused(answer.sentence)
         if self._resume:
