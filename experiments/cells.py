@@ -22,10 +22,10 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from experiments.fields import AGGREGATES, NOT_ORDERED, Field
-from experiments.models import Run, last_of, mean_of
+from experiments.fields import NOT_ORDERED, Field
+from experiments.models import Run
 from experiments.named_rows import values_of_runs
-from experiments.tables import attribute, best_of, least_is_best
+from experiments.tables import PARTS, RECKONED, attribute, best_of, least_is_best
 from experiments.templatetags.format import NOTHING, ago_parts, duration, number
 
 # Markup with a slot for each text, and the texts.
@@ -143,7 +143,7 @@ def of_metrics(runs: Sequence[Run], fields: Sequence[Field]) -> Maker:
     found = values_of_runs(runs, "metrics", names, *parts)
 
     def cells(field: Field) -> tuple[list[Cell], bool]:
-        reckoned, rows = RECKONED.get(field.aggregate, itself), found[field.name]
+        reckoned, rows = RECKONED[field.aggregate], found[field.name]
         at = [parts.index(part) for part in PARTS[field.aggregate]]
         values = [
             None if (row := rows.get(run.pk)) is None else reckoned(*[row[place] for place in at])
@@ -197,18 +197,6 @@ def of_tags(runs: Sequence[Run], fields: Sequence[Field]) -> Maker:
 
 
 MAKERS = {"attribute": of_attributes, "metric": of_metrics, "param": of_params, "tag": of_tags}
-
-
-def itself(value: float | None) -> float | None:
-    return value
-
-
-# What an aggregate of a metric is reckoned from, and how.
-PARTS = {name: (name,) for name in AGGREGATES} | {
-    "last": ("last", "last_kind"),
-    "mean": ("sum", "count", "nan_count", "inf_count"),
-}
-RECKONED = {"last": last_of, "mean": mean_of}
 
 
 def text_cell(text: str) -> Cell:

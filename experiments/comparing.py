@@ -74,8 +74,7 @@ def rows_by_name(runs: Sequence[Run], relation: str) -> tuple[dict, bool]:
     whether there are more names."""
     rows = rows_related(runs, relation).filter(run__in=list(runs))
     names = list(rows.values_list("name", flat=True).distinct()[: SHOWN_NAMES + 1])
-    found, _ = rows_of_runs(runs, relation, names[:SHOWN_NAMES])
-    return found, len(names) > SHOWN_NAMES
+    return rows_of_runs(runs, relation, names[:SHOWN_NAMES]), len(names) > SHOWN_NAMES
 
 
 def differing_environment(runs: Sequence[Run]) -> list[dict]:

@@ -20,19 +20,29 @@ VALUE = ("kind", "text_head")  # what tells the values of a param apart
 
 
 def rows_of_runs(
-    runs: Sequence[Run],
-    relation: str,
-    names: Sequence[str] | None = None,
-    *,
-    without: Sequence[str] = (),
-) -> tuple[dict[uuid.UUID, dict[str, models.Model]], set[uuid.UUID]]:
-    """The params, tags or metrics of some runs, by run and name: those of the given names, or
-    the first 100 of each; with the runs that have more. At most two statements. The columns in
-    `without` are left unread."""
+    runs: Sequence[Run], relation: str, names: Sequence[str], *, without: Sequence[str] = ()
+) -> dict[uuid.UUID, dict[str, models.Model]]:
+    """The params, tags or metrics of these names, by run and name; one statement, none without
+    names. The columns in `without` are left unread."""
     found: dict[uuid.UUID, dict[str, models.Model]] = {run.pk: {} for run in runs}
+    if runs and names:
+        of_runs = rows_related(runs, relation).filter(run__in=list(found), name__in=list(names))
+        for row in of_runs.defer(*without):
+            found[row.run_id][row.name] = row
+    return found
+
+
+def read_of_runs(
+    runs: Sequence[Run], relation: str, names: Sequence[str] | None, read: str | tuple[str, ...]
+) -> tuple[dict[uuid.UUID, dict[str, object]], set[uuid.UUID]]:
+    """The same as plain values, in name order: what stands in the column `read`, or tuples of
+    these. Of the given names, or the first 100 of each run; with the runs that have more. At most
+    two statements."""
+    found: dict[uuid.UUID, dict[str, object]] = {run.pk: {} for run in runs}
     if not runs:
         return found, set()
-    related = rows_related(runs, relation).defer(*without)
+    columns = (read,) if isinstance(read, str) else read
+    related = rows_related(runs, relation).values_list("run_id", "name", *columns)
     cuts: dict[uuid.UUID, str] = {}
     if names is not None:
         rows = related.filter(run__in=list(found), name__in=list(names)) if names else ()
@@ -40,7 +50,7 @@ def rows_of_runs(
         cuts = first_cuts(runs, relation)[relation]
         rows = first_rows(related, [pk for pk in found if pk not in cuts], cuts)
     for row in rows:
-        found[row.run_id][row.name] = row
+        found[row[0]][row[1]] = row[2] if isinstance(read, str) else row[2:]
     return found, set(cuts)
 
 
@@ -106,7 +116,7 @@ def first_cuts(runs: Sequence[Run], *relations: str) -> dict[str, dict[uuid.UUID
 
 def first_rows(
     related: models.QuerySet, whole: Sequence[uuid.UUID], cuts: dict[uuid.UUID, str]
-) -> Iterable[models.Model]:
+) -> Iterable[models.Model | tuple]:
     """All rows of the runs in `whole`, and of the others those before their cut."""
     conditions = list(conditions_of(whole, cuts))
     for start in range(0, len(conditions), CONDITIONS_AT_ONCE):

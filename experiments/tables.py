@@ -1,4 +1,4 @@
-"""The runs table: which columns, what stands in each cell, and the same as CSV."""
+"""The runs table: which columns, what stands in each cell, and how a cell is written in CSV."""
 
 from __future__ import annotations
 
@@ -7,30 +7,24 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from experiments.fields import Field, Ordering, parse_field
-from experiments.models import Metric, Param, Run, Tag
+from experiments.fields import AGGREGATES, Field, parse_field
+from experiments.models import Metric, Param, Run, Tag, last_of, mean_of
 from experiments.named_rows import (
-    NAMES_SHOWN,
     first_cuts,
     metrics_of_runs,
     params_of_runs,
     rows_of_runs,
 )
-from experiments.paging import Segment, every_page
-from experiments.storing import OpenSeries
 from experiments.values import InvalidValue
 from experiments.wire import token
-from exptrack.databases import limited
 
 MAX_COLUMNS = 100
 DEFAULT_ATTRIBUTES = ("name", "status", "started", "duration")
-CSV_ATTRIBUTES = ("id", "name", "experiment", "owner", "status", "started", "ended", "duration")
 DEFAULT_PARAMS = DEFAULT_METRICS = 6
 RUNS_LOOKED_AT = 100  # to guess the columns of a selection
-CSV_RUNS_AT_ONCE = 500
 # Aggregates of a metric that can be better or worse.
 COMPARED = ("last", "min", "max", "mean")
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
@@ -52,6 +46,12 @@ MEASURES = frozenset(
     "return bleu rouge map miou iou dice perplexity fid wer cer psnr ssim".split()
 )
 A_MEASURE = 1  # how telling a metric is, see `how_telling`
+# What an aggregate of a metric is reckoned from, and how.
+PARTS = {name: (name,) for name in AGGREGATES} | {
+    "last": ("last", "last_kind"),
+    "mean": ("sum", "count", "nan_count", "inf_count"),
+}
+RECKONED = dict.fromkeys(AGGREGATES, lambda value: value) | {"last": last_of, "mean": mean_of}
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -64,22 +64,17 @@ class RunTable:
     params: dict = field(default_factory=dict)
     metrics: dict = field(default_factory=dict)
     tags: dict = field(default_factory=dict)
-    truncated: set = field(default_factory=set)
 
     def row(self, run: Run, kind: str, name: str) -> Param | Metric | Tag | None:
         """The stored row of a param, metric or tag of one run."""
         return getattr(self, f"{kind}s")[run.pk].get(name)
 
-    def value(self, run: Run, column: Field) -> object:
-        """What stands in a cell: a plain value, None where there is none."""
-        if column.kind == "attribute":
-            return attribute(run, column.name)
-        row = self.row(run, column.kind, column.name)
+    def value(self, run: Run, column: Field) -> float | None:
+        """An aggregate of one of a run's metrics, None where it has none."""
+        row = self.row(run, "metric", column.name)
         if row is None:
             return None
-        if column.kind == "metric":
-            return row.last_value if column.aggregate == "last" else getattr(row, column.aggregate)
-        return row.value if column.kind == "param" else row.text
+        return row.last_value if column.aggregate == "last" else getattr(row, column.aggregate)
 
     def best(self, column: Field) -> float | None:
         """The best finite value of a metric's column, where there are two that differ."""
@@ -154,36 +149,9 @@ def chosen(
     table = RunTable(list(runs), columns)
     for kind in ("param", "metric", "tag"):
         names = [column.name for column in columns if column.kind == kind]
-        rows, _ = rows_of_runs(table.runs, f"{kind}s", names, without=(without or {}).get(kind, ()))
+        rows = rows_of_runs(table.runs, f"{kind}s", names, without=(without or {}).get(kind, ()))
         setattr(table, f"{kind}s", rows)
     return table
-
-
-def complete(runs: Sequence[Run]) -> RunTable:
-    """The table of some runs with the first 100 params, metrics and tags of each."""
-    table = RunTable(list(runs))
-    for kind in ("param", "metric", "tag"):
-        rows, more = rows_of_runs(table.runs, f"{kind}s")
-        setattr(table, f"{kind}s", rows)
-        table.truncated |= more
-    return table
-
-
-def as_started(
-    run: Run, params: Mapping[str, object], tags: Mapping[str, str], series: Sequence[OpenSeries]
-) -> RunTable:
-    """The table of a run that has nothing but what it was started with; nothing is asked."""
-    if max(len(params), len(tags), len(series)) > NAMES_SHOWN:
-        return complete([run])
-    values = {name: Param(name=name, value=value) for name, value in params.items()}
-    labels = {name: Tag(name=name, text=text) for name, text in tags.items()}
-    metrics = {
-        held.name: Metric(last=held.summary.last, last_kind=held.summary.last_kind)
-        for held in series
-    }
-    return RunTable(
-        [run], params={run.pk: values}, metrics={run.pk: metrics}, tags={run.pk: labels}
-    )
 
 
 def default_columns(runs: Sequence[Run]) -> list[Field]:
@@ -236,37 +204,6 @@ def how_telling(name: str) -> int:
 def most_common(counts: Mapping[str, int]) -> list[str]:
     """Names, those that come most often first, ties in alphabetical order."""
     return sorted(counts, key=lambda name: (-counts[name], name))
-
-
-def all_columns(table: RunTable) -> list[Field]:
-    """Every param and metric the table holds, behind the attributes: what a CSV shows."""
-    params = sorted({name for row in table.params.values() for name in row})
-    metrics = sorted({name for row in table.metrics.values() for name in row})
-    return [
-        *(Field("attribute", name) for name in CSV_ATTRIBUTES),
-        *(Field("param", name) for name in params),
-        *(Field("metric", name, "last") for name in metrics),
-    ]
-
-
-def csv_of_runs(
-    segments: Sequence[Segment], ordering: Ordering, columns: list[Field] | None
-) -> Iterator[str]:
-    """The CSV of all runs of a listing, a page at a time. Without chosen columns they are those of
-    the first page's runs."""
-    pages = every_page(segments, descending=ordering.descending, size=CSV_RUNS_AT_ONCE)
-    for number, runs in enumerate(limited(pages)):
-        table = complete(runs) if columns is None else chosen(runs, columns)
-        table.columns = columns = columns or all_columns(table)
-        if number == 0:
-            yield csv_line([str(column) for column in columns])
-        yield from csv_lines(table)
-
-
-def csv_lines(table: RunTable) -> Iterator[str]:
-    """The table's runs as lines of CSV, numbers exact."""
-    for run in table.runs:
-        yield csv_line([table.value(run, column) for column in table.columns])
 
 
 def csv_line(cells: Sequence[object]) -> str:

@@ -11,7 +11,7 @@ from django.http import StreamingHttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from experiments import access, curating, recording, tables
+from experiments import access, curating, recording, run_values, tables
 from experiments.api import parsers, serializers, shapes
 from experiments.api.backlog import StartParser, writer_of
 from experiments.api.base import (
@@ -30,6 +30,7 @@ from experiments.filters import ApiRunFilter, RunFilter
 from experiments.models import Environment, Experiment, Run
 from experiments.paging import Segment
 from experiments.querysets import RunQuerySet
+from experiments.run_values import RunValues
 from experiments.selecting import Selection, selection
 from experiments.storing import Mark
 from experiments.values import InvalidValue, field_name
@@ -76,15 +77,15 @@ def columns_of(request: Request) -> list | None:
         raise ValidationFailed("The fields cannot be used.", {"fields": [str(error)]}) from error
 
 
-def filled(runs: list[Run], columns: list | None) -> tables.RunTable:
-    return tables.complete(runs) if columns is None else tables.chosen(runs, columns)
+def filled(runs: list[Run], columns: list | None) -> RunValues:
+    return run_values.complete(runs) if columns is None else run_values.chosen(runs, columns)
 
 
 def detail(request: Request, run: Run) -> dict:
     """One run with everything but its points."""
     environment = Environment.objects.filter(run=run).first()
     return shapes.run_detail_json(
-        request, run, tables.complete([run]), environment.data if environment else {}
+        request, run, run_values.complete([run]), environment.data if environment else {}
     )
 
 
@@ -93,8 +94,8 @@ def detail_as_started(request: Request, begun: recording.Begun, fields: dict) ->
     run = begun.run
     params = {field_name(name): value for name, value in (fields.get("params") or {}).items()}
     tags = {field_name(name): text for name, text in (fields.get("tags") or {}).items()}
-    table = tables.as_started(run, params, tags, begun.series)
-    return shapes.run_detail_json(request, run, table, fields.get("environment") or {})
+    values = run_values.as_started(run, params, tags, begun.series)
+    return shapes.run_detail_json(request, run, values, fields.get("environment") or {})
 
 
 def first_points(request: Request, log: tuple | None, run_id: UUID | None) -> dict:
@@ -136,8 +137,8 @@ class RunList(ApiView):
             return found.segments(ordering, experiment_id, now)
 
         def shape(runs: list[Run]) -> list[dict]:
-            table = filled(runs, columns)
-            return [shapes.run_json(request, run, table) for run in runs]
+            values = filled(runs, columns)
+            return [shapes.run_json(request, run, values) for run in runs]
 
         return page_response(request, listing, ordering.descending, shape)
 
@@ -244,7 +245,7 @@ class RunCsv(AnyAcceptView):
         experiment = filters.chosen_experiment()
         found = found_first(request, rows, experiment, ordering)
         segments = found.segments(ordering, experiment and experiment.pk)
-        lines = tables.csv_of_runs(segments, ordering, columns_of(request))
+        lines = run_values.csv_of_runs(segments, ordering, columns_of(request))
         return csv_response(lines, "runs.csv")
 
 
@@ -260,5 +261,5 @@ class ExperimentCsv(AnyAcceptView):
         rows, ordering, _ = listed(request, rows.filter(experiment=experiment), RunFilter)
         found = found_first(request, rows, experiment, ordering)
         segments = found.segments(ordering, experiment.pk)
-        lines = tables.csv_of_runs(segments, ordering, columns_of(request))
+        lines = run_values.csv_of_runs(segments, ordering, columns_of(request))
         return csv_response(lines, "runs.csv")

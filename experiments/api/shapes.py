@@ -11,8 +11,8 @@ from django.urls import reverse
 
 from accounts.models import Token, User
 from experiments.fields import Field, ends_like_aggregate
-from experiments.models import Collaborator, Experiment, Run
-from experiments.tables import RunTable
+from experiments.models import Collaborator, Experiment, Run, last_of
+from experiments.run_values import RunValues
 
 # How a run's attributes are called in an answer, where it is not as in `fields`.
 KEYS = {"created": "created_at", "started": "started_at", "ended": "ended_at"}
@@ -59,8 +59,8 @@ def latest_run_json(run: Run) -> dict:
     }
 
 
-def run_json(request: HttpRequest, run: Run, table: RunTable) -> dict:
-    """A run as lists show it; where the table's columns were chosen, its id and just those."""
+def run_json(request: HttpRequest, run: Run, values: RunValues) -> dict:
+    """A run as lists show it; where columns were chosen, its id and just those."""
     duration = run.duration
     shown = {
         "id": run.pk,
@@ -72,17 +72,17 @@ def run_json(request: HttpRequest, run: Run, table: RunTable) -> dict:
         "ended_at": rfc3339(run.ended_at),
         "duration": None if duration is None else duration.total_seconds(),
         "last_seen_at": rfc3339(run.last_seen_at),
-        "params": {name: param.value for name, param in table.params[run.pk].items()},
-        "tags": {name: tag.text for name, tag in table.tags[run.pk].items()},
-        "metrics": metric_values(run, table),
+        "params": values.params[run.pk],
+        "tags": values.tags[run.pk],
+        "metrics": metric_values(run, values),
         "parent": run.parent_id,
         "stop_requested": run.stop_requested,
         "revision": run.revision,
         "trashed_at": rfc3339(run.in_trash_since),
-        "truncated": run.pk in table.truncated,
+        "truncated": run.pk in values.truncated,
         "url": page_url(request, "run-detail", run.pk),
     }
-    return only_asked(run, shown, table.columns) if table.columns else shown
+    return only_asked(run, shown, values.columns) if values.columns else shown
 
 
 def only_asked(run: Run, shown: dict, columns: list[Field]) -> dict:
@@ -95,16 +95,15 @@ def only_asked(run: Run, shown: dict, columns: list[Field]) -> dict:
     return {key: value for key, value in shown.items() if key in asked}
 
 
-def metric_values(run: Run, table: RunTable) -> dict:
+def metric_values(run: Run, values: RunValues) -> dict:
     """By name the last value of each metric; of chosen columns the aggregate asked for, under
     the name with `.min` and the like behind it."""
-    columns = [column for column in table.columns if column.kind == "metric"]
-    if not columns:
-        return {name: metric.last_value for name, metric in table.metrics[run.pk].items()}
+    if not values.columns:
+        return {name: last_of(*last) for name, last in values.metrics[run.pk].items()}
     return {
         metric_key(column): value
-        for column in columns
-        if (value := table.value(run, column)) is not None
+        for column in values.columns
+        if column.kind == "metric" and (value := values.of_column(column, [run])[0]) is not None
     }
 
 
@@ -115,10 +114,10 @@ def metric_key(column: Field) -> str:
     return name if column.aggregate == "last" else f"{name}.{column.aggregate}"
 
 
-def run_detail_json(request: HttpRequest, run: Run, table: RunTable, environment: dict) -> dict:
+def run_detail_json(request: HttpRequest, run: Run, values: RunValues, environment: dict) -> dict:
     """A run by itself: with its long texts too."""
     return {
-        **run_json(request, run, table),
+        **run_json(request, run, values),
         "notes": run.notes,
         "environment": environment,
         "error": run.error,

@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from experiments import recording
 from experiments.models import Experiment, Run
+from experiments.run_values import CELLS_AT_ONCE, CSV_RUNS_AT_ONCE
 from experiments.tests.crowds import crowd
 
 LIST = "/api/v1/runs/"
@@ -523,6 +524,35 @@ def test_a_csv_has_no_pages(script, start, alice):
     assert faults(script.get(inside, {"ordering": "x"})) == ["ordering"]
 
 
+def test_a_csv_has_every_aggregate_and_tag_that_is_asked_for(script, start):
+    run = start(name="one", tags={"stage": "=prod"}, params={"lr": 0.1})
+    for value in (3, "NaN", 1, 2):
+        script.post(at(run, "log/"), {"metrics": {"loss": value}})
+    start(name="two", params={"lr": 0.2})
+    aggregates = ("last", "min", "max", "mean", "count", "first_step", "last_step")
+    asked = ["tags.stage", "params.lr", *(f"metrics.loss.{name}" for name in aggregates)]
+    rows = table(script.get("/api/v1/runs.csv", {"ordering": "name", "fields": ",".join(asked)}))
+    one, two = (list(row.values()) for row in rows)
+    assert one == ["'=prod", "0.1", "2.0", "1.0", "3.0", "2.0", "4", "0", "3"]
+    assert two == ["", "0.2", *[""] * 7]
+
+
+def test_a_csv_of_more_cells_than_are_written_at_once_is_whole(script, start, alice):
+    experiment = start()["experiment"]
+    for number in range(3):
+        start(name=f"wide-{number}", params={f"p{number}-{n:02}": n for n in range(100)})
+    Run.objects.bulk_create(
+        Run(name=f"r{n}", experiment_id=experiment["id"], owner=alice, started_at=ENDED)
+        for n in range(400)
+    )
+    rows = table(script.get("/api/v1/runs.csv"))
+    assert len(rows) == 404
+    assert len(rows[0]) * len(rows) > CELLS_AT_ONCE
+    wide = {row["name"]: row for row in rows if row["name"].startswith("wide")}
+    assert wide["wide-2"]["params.p2-99"] == "99"
+    assert wide["wide-2"]["params.p1-99"] == ""
+
+
 # --- The cost ----------------------------------------------------------------------------------
 
 
@@ -549,15 +579,25 @@ def test_statements_do_not_grow_with_runs(script, alice, django_assert_num_queri
     assert len(few) <= 15  # three of them bound the time, on PostgreSQL
 
 
-def test_statements_of_the_csv_do_not_grow_with_runs(script, alice, django_assert_num_queries):
+@pytest.mark.parametrize("query", [{}, {"fields": "name,params.lr,metrics.val/loss.min"}])
+def test_statements_of_the_csv_grow_with_its_pages_alone(
+    script, alice, django_assert_num_queries, query
+):
     experiment = recording.create_experiment(user=alice, name="digits")
     crowd(experiment, alice, 3)
     script.get(LIST)
     with CaptureQueriesContext(connection) as few:
-        assert len(table(script.get("/api/v1/runs.csv"))) == 3
+        assert len(table(script.get("/api/v1/runs.csv", query))) == 3
     crowd(experiment, alice, 57)
     with django_assert_num_queries(len(few)):
-        assert len(table(script.get("/api/v1/runs.csv"))) == 60
+        assert len(table(script.get("/api/v1/runs.csv", query))) == 60
+    crowd(experiment, alice, CSV_RUNS_AT_ONCE)
+    with CaptureQueriesContext(connection) as two_pages:
+        assert len(table(script.get("/api/v1/runs.csv", query))) == CSV_RUNS_AT_ONCE + 60
+    assert len(two_pages) - len(few) <= 8  # three of them bound the time, on PostgreSQL
+    crowd(experiment, alice, 200)
+    with django_assert_num_queries(len(two_pages)):
+        assert len(table(script.get("/api/v1/runs.csv", query))) == CSV_RUNS_AT_ONCE + 260
 
 
 def test_one_run_costs_the_same_with_many_names(script, start, django_assert_num_queries):

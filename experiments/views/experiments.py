@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from accounts.snippets import LOG_A_RUN
-from experiments import access, outcomes, querysets, tables
+from experiments import access, outcomes, querysets, run_values, tables
 from experiments.cells import columns_of, rows_of
 from experiments.expressions import words_of
 from experiments.fields import Field, Ordering, parse_ordering
@@ -250,4 +250,4 @@ def csv_lines(asked: Asked, experiment: Experiment) -> Iterator[str]:
             grouped, metrics, _ = groups.asked_groups(asked, experiment, grouping)
             return csv_of_groups(grouped, metrics)
         found, _, ordering, columns = asked_runs(asked, experiment, group)
-    return tables.csv_of_runs(found.segments(ordering, experiment.pk), ordering, columns)
+    return run_values.csv_of_runs(found.segments(ordering, experiment.pk), ordering, columns)

@@ -31,7 +31,8 @@ INNER = tuple(
     for name in (
         *("models", "querysets", "recording", "storing", "compare_and_swap", "curating"),
         *("remembering", "starting", "upkeep"),
-        *("purging", "storage", "reading", "tables", "selecting", "named_rows", "backlog"),
+        *("purging", "storage", "reading", "tables", "run_values", "selecting", "named_rows"),
+        "backlog",
     )
 )
 

@@ -1,0 +1,129 @@
+"""What runs hold, as plain values: for the API's answers and for CSV, thousands of runs at a time.
+
+Rows come as tuples. As instances of their models the 20 params and 10 metrics of each run took ten
+times as long, most of it in the garbage collector.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from experiments.fields import Field, Ordering
+from experiments.models import Run
+from experiments.named_rows import NAMES_SHOWN, read_of_runs
+from experiments.paging import Segment, every_page
+from experiments.storing import OpenSeries
+from experiments.tables import PARTS, RECKONED, attribute, csv_cell, csv_line
+from exptrack.databases import limited
+
+CSV_ATTRIBUTES = ("id", "name", "experiment", "owner", "status", "started", "ended", "duration")
+CSV_RUNS_AT_ONCE = 500
+# So many columns as runs of all kinds may have make short blocks.
+CELLS_AT_ONCE = 100_000
+READ = {"param": "value", "tag": "text"}
+
+
+@dataclass(slots=True)
+class RunValues:
+    """Some runs, and by run and name the values of their params, the texts of their tags, and of
+    their metrics the columns `parts`; where `columns` were chosen, of these alone."""
+
+    runs: list[Run]
+    columns: list[Field] = field(default_factory=list)
+    params: dict = field(default_factory=dict)
+    tags: dict = field(default_factory=dict)
+    metrics: dict = field(default_factory=dict)
+    parts: tuple[str, ...] = PARTS["last"]
+    truncated: set = field(default_factory=set)
+
+    def of_column(self, column: Field, runs: Sequence[Run]) -> list:
+        """What stands in a column for some of the runs; None where nothing does."""
+        if column.kind == "attribute":
+            return [attribute(run, column.name) for run in runs]
+        rows, name = getattr(self, f"{column.kind}s"), column.name
+        found = [rows[run.pk].get(name) for run in runs]
+        if column.kind != "metric":
+            return found
+        places = [self.parts.index(part) for part in PARTS[column.aggregate]]
+        reckoned = RECKONED[column.aggregate]
+        return [
+            None if row is None else reckoned(*[row[place] for place in places]) for row in found
+        ]
+
+
+def complete(runs: Sequence[Run]) -> RunValues:
+    """Of each run the first 100 params and tags, and the last values of as many metrics."""
+    return filled(RunValues(list(runs)), dict.fromkeys(("param", "tag", "metric")))
+
+
+def chosen(runs: Sequence[Run], columns: list[Field]) -> RunValues:
+    """Exactly these columns; a statement for each kind."""
+    asked = [PARTS[column.aggregate] for column in columns if column.kind == "metric"]
+    parts = tuple(dict.fromkeys(part for some in asked for part in some))
+    names = {
+        kind: [column.name for column in columns if column.kind == kind]
+        for kind in ("param", "tag", "metric")
+    }
+    return filled(RunValues(list(runs), columns, parts=parts), names)
+
+
+def filled(values: RunValues, names: Mapping[str, list[str] | None]) -> RunValues:
+    """With what its runs have of these names by kind, or of the first ones."""
+    for kind, some in names.items():
+        read = READ.get(kind, values.parts)
+        rows, more = read_of_runs(values.runs, f"{kind}s", some, read)
+        setattr(values, f"{kind}s", rows)
+        values.truncated |= more
+    return values
+
+
+def as_started(
+    run: Run, params: Mapping[str, object], tags: Mapping[str, str], series: Sequence[OpenSeries]
+) -> RunValues:
+    """Those of a run that has nothing but what it was started with; nothing is asked."""
+    if max(len(params), len(tags), len(series)) > NAMES_SHOWN:
+        return complete([run])
+    last = {held.name: (held.summary.last, held.summary.last_kind) for held in series}
+    return RunValues([run], params={run.pk: params}, tags={run.pk: tags}, metrics={run.pk: last})
+
+
+# --- CSV -----------------------------------------------------------------------------------------
+
+
+def csv_of_runs(
+    segments: Sequence[Segment], ordering: Ordering, columns: list[Field] | None
+) -> Iterator[str]:
+    """The CSV of all runs of a listing: its head, then a page of lines at a time. Without chosen
+    columns they are those of the first page's runs."""
+    pages = every_page(segments, descending=ordering.descending, size=CSV_RUNS_AT_ONCE)
+    for number, runs in enumerate(limited(pages)):
+        values = complete(runs) if columns is None else chosen(runs, columns)
+        values.columns = columns = columns or all_columns(values)
+        if number == 0:
+            yield csv_line([str(column) for column in columns])
+        yield from csv_blocks(values)
+
+
+def all_columns(values: RunValues) -> list[Field]:
+    """Every param and metric there is, behind the attributes."""
+    params = sorted({name for row in values.params.values() for name in row})
+    metrics = sorted({name for row in values.metrics.values() for name in row})
+    return [
+        *(Field("attribute", name) for name in CSV_ATTRIBUTES),
+        *(Field("param", name) for name in params),
+        *(Field("metric", name, "last") for name in metrics),
+    ]
+
+
+def csv_blocks(values: RunValues) -> Iterator[str]:
+    """The runs as lines of CSV, numbers exact; many lines at a time."""
+    size = max(CELLS_AT_ONCE // len(values.columns), 1)
+    for start in range(0, len(values.runs), size):
+        runs = values.runs[start : start + size]
+        cells = [map(csv_cell, values.of_column(column, runs)) for column in values.columns]
+        buffer = io.StringIO()
+        csv.writer(buffer, quoting=csv.QUOTE_MINIMAL).writerows(zip(*cells, strict=True))
+        yield buffer.getvalue()
