@@ -26,22 +26,25 @@ def live_updates(
     runs: Collection[Run] = (),
     experiments: Collection[Experiment] = (),
     *,
+    look_every: int = 0,
     oob: bool = False,
     calm: bool = False,
 ) -> dict:
     """What keeps a page up to date while it is open: the points and states of those of these runs
     that have not ended, and the states of the runs of these experiments. Nothing where there is
-    nothing to wait for. `calm` where nothing but curves shows what runs log. One statement."""
+    nothing to wait for, unless the page looks at itself every so many seconds, for what is not
+    known yet. `calm` where nothing but curves shows what runs log. One statement."""
     open_runs = [each.pk for each in (run, *runs) if each and not each.has_ended][:MOST_RUNS]
     followed = [each.pk for each in (experiment, *experiments) if each]
     watch = Watch(frozenset(open_runs), frozenset(followed))
     if not watch.runs and not watch.experiments:
-        return {"url": None}
+        return {"url": None, "look_every": look_every, "oob": oob, "request": context["request"]}
     query = QueryDict(mutable=True)
     query.setlist("run", sorted(watch.runs))
     query.setlist("experiment", sorted(watch.experiments))
     return {
         "url": f"{reverse('live')}?{query.urlencode()}",
+        "look_every": look_every,
         "since": live.token_of(live.seen_by_now(watch)),
         "oob": oob,
         "calm": calm,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -186,6 +187,50 @@ def test_the_list_of_experiments_follows_what_runs(visit, alice, run):
     expect(state(page)).to_have_text("Live")
     recording.finish_run(run=run, status="killed")
     expect(rows(page).get_by_title("1 killed")).to_be_visible()
+
+
+@pytest.mark.parametrize("by", ["stream", "asking"])
+def test_a_run_that_begins_where_nothing_ran_shows_in_the_list_that_is_open(
+    visit, page, alice, run, by, faultless
+):
+    recording.finish_run(run=run, status="finished")
+    Experiment.objects.create(owner=alice, name="idle")
+    if by == "asking":
+        page.route("**/live/*", refuse_streams)
+    visit("experiment-list")
+    keep_an_eye(page)
+    expect(state(page)).to_have_text("Live")
+    # Also after another order, which brings other rows to follow.
+    page.get_by_role("link", name="Name", exact=True).click()
+    expect(page).to_have_url(re.compile("ordering=name"))
+    expect(state(page)).to_have_text("Live")
+    idle = rows(page).filter(has_text="idle")
+    idle.get_by_role("checkbox").check()
+    recording.start_run(user=alice, experiment="idle", name="brand-new")
+    expect(idle.get_by_role("link", name="brand-new")).to_be_visible()
+    expect(idle.get_by_title("1 running")).to_be_visible()
+    expect(idle.get_by_role("checkbox")).to_be_checked()
+    assert page.evaluate("document.body.dataset.same") == "page"
+    faultless()
+
+
+def test_a_new_experiment_is_offered_to_the_list_that_is_open(visit, page, alice, run):
+    page.clock.install()
+    visit("experiment-list")
+    expect(state(page)).to_have_text("Live")
+    Experiment.objects.create(owner=alice, name="brand-new")
+    more = page.get_by_role("button", name="Show 1 new experiment")
+    page.clock.run_for(31_000)
+    more.click()
+    expect(rows(page)).to_have_count(2)
+
+
+def test_the_first_visit_ends_by_itself_with_the_first_run(visit, alice):
+    page = visit("experiment-list")
+    expect(page.get_by_role("heading", name="No experiments yet")).to_be_visible()
+    expect(state(page)).to_have_text("Live")
+    recording.start_run(user=alice, experiment="first", name="first-one")
+    expect(page.get_by_role("link", name="first-one")).to_be_visible()
 
 
 def test_what_has_ended_is_followed_by_nobody(visit, run):

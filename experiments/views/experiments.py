@@ -29,12 +29,15 @@ from experiments.views import groups
 from experiments.views.charts import choice
 from experiments.views.group_charts import group_charts_context
 from experiments.views.lists import list_page
+from experiments.views.live import MOST_WATCHED
 from experiments.views.run_charts import run_charts_context
 from experiments.views.saved_views import default_url, views_context
 from exptrack.databases import TookTooLong, time_limit
 from exptrack.pages import wants_fragment
 
 EXPERIMENTS_PER_PAGE = 50
+# How often an open list looks for experiments that are new, and one that is empty for the first.
+LOOK_EVERY_SECONDS, LOOK_FOR_FIRST_EVERY_SECONDS = 30, 3
 NEWEST_FIRST = Ordering(Field("attribute", "started"), descending=True)
 
 
@@ -56,13 +59,23 @@ def experiment_list(request: HttpRequest) -> HttpResponse:
         "page": page,
         "total": bounded_count(rows),
         "rows": [(row, counts[row.pk], latest.get(row.pk)) for row in page.rows],
-        "followed": [row for row in page.rows if counts[row.pk]["running"]],
+        "followed": followed(page.rows, counts),
+        "look_every": LOOK_EVERY_SECONDS,
         "owners": Experiment.objects.visible_to(request.user).alive().owners(),
         "statuses": Experiment.Status,
     }
     if not page.rows and not filters and CURSOR_PARAMETER not in asked.query:
         context["snippet"] = LOG_A_RUN.format(experiment="first")
+        context["look_every"] = LOOK_FOR_FIRST_EVERY_SECONDS
     return list_page(request, "experiments/experiment_list.html", context, fragment="experiments")
+
+
+def followed(rows: list[Experiment], counts: dict) -> list[Experiment]:
+    """Those of a page that may still change, as many as one page may follow."""
+    some = [
+        row for row in rows if row.is_open or counts[row.pk]["running"] or counts[row.pk]["queued"]
+    ]
+    return some[:MOST_WATCHED]
 
 
 def asked_experiments(asked: Asked, user: User) -> tuple[ExperimentQuerySet, dict, str]:

@@ -3,7 +3,8 @@
 
    The value of data-live names a part; a row with a box that picks a run is one by the run's id. Of
    a [data-live-list] nothing moves: where the fresh one has rows, charts or lines that it has not, a
-   button says how many of what, and shows them. An empty one is filled at once. */
+   button says how many of what, and shows them. An empty one is filled at once; one that stands for
+   the whole page (data-live-list="page") by the page that has come to be. */
 
 const ROW_OF_RUN = "tr:has(> th > [name=run])";
 const PARTS = `[data-live], ${ROW_OF_RUN}`;
@@ -117,5 +118,6 @@ function say(list, words) {
 }
 
 function show(list) {
+  if (list.dataset.liveList === "page") return location.reload();
   htmx.ajax("GET", location.pathname + location.search, { target: list });
 }

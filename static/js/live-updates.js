@@ -1,12 +1,13 @@
-/* <live-updates data-url data-since data-calm>: keeps a page up to date with the runs it shows, and says in
-   a word whether it does.
+/* <live-updates data-url data-since data-look-every data-calm>: keeps a page up to date with the
+   runs it shows, and says in a word whether it does.
 
    Listens to the stream at data-url. Where that is refused or breaks it asks every few seconds
    instead, and goes back to the stream when it can; while the tab is hidden it does neither. New
    points are told to the page as `exptrack:points`, an event of the document whose detail is
    {run, metric, count}, with {after, steps, times, values} where they came along: the points from
    position `after` on. What a run's state changes on the page is fetched from the page's own
-   address: every [data-live] is made like its fresh copy, no more of it than differs. */
+   address, and looked for there every data-look-every seconds anyway, also without a data-url:
+   every [data-live] is made like its fresh copy, no more of it than differs. */
 
 const WORDS = {
   live: "Live",
@@ -25,7 +26,9 @@ const WORKED_AFTER_MS = 5_000;
 const REFRESH = { least: 900, perCost: 10 };
 const URGENT_REFRESH = { least: 200, perCost: 2 };
 const CALM_REFRESH = { least: 10_000, perCost: 10 };
-const REFRESH_ANYWAY_MS = 30_000;
+const REFRESH_ANYWAY_SECONDS = 30;
+
+let saidLast = null; // by the one before, where a fragment has brought another
 
 class LiveUpdates extends HTMLElement {
   connectedCallback() {
@@ -33,7 +36,9 @@ class LiveUpdates extends HTMLElement {
     this.streamAt = 0;
     this.statuses ??= new Map();
     document.addEventListener("visibilitychange", this);
-    this.ticking = setInterval(() => this.says === "live" && this.refresh(), REFRESH_ANYWAY_MS);
+    const every = 1_000 * (this.dataset.lookEvery ?? REFRESH_ANYWAY_SECONDS);
+    this.ticking = setInterval(() => this.says === "live" && this.refresh(), every);
+    if (saidLast) this.say(saidLast);
     this.handleEvent();
   }
 
@@ -48,7 +53,8 @@ class LiveUpdates extends HTMLElement {
     if (this.isOver) return;
     this.stop();
     if (document.hidden) this.say("paused");
-    else this.listen();
+    else if (this.dataset.url) this.listen();
+    else this.say("live");
   }
 
   stop() {
@@ -59,7 +65,7 @@ class LiveUpdates extends HTMLElement {
   }
 
   say(state) {
-    this.says = this.dataset.state = state;
+    this.says = this.dataset.state = saidLast = state;
     const word = this.querySelector("[role=status]");
     if (word.textContent !== (WORDS[state] ?? "")) word.textContent = WORDS[state] ?? "";
     this.querySelector("[data-sign-in]").hidden = state !== "signed-out";
