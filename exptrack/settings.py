@@ -342,6 +342,7 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_I18N = False
 USE_TZ = True
+FORMAT_MODULE_PATH = ["exptrack.formats"]
 EMAIL_CONFIG = read(Env.email_url_config, "EMAIL_URL", Env.email_url_config("consolemail:"))
 vars().update(EMAIL_CONFIG)
 DEFAULT_FROM_EMAIL = read(str, "EXPTRACK_FROM_EMAIL", "exptrack@localhost")

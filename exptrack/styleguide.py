@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from datetime import timedelta
+from types import SimpleNamespace
 
 from django.conf import settings
 from django.contrib.messages import constants
@@ -57,6 +58,13 @@ LINES = [
 # What each chart shows; `charted` answers for them.
 CHARTED = ("several runs", "band", "smoothed", "odd values", "empty", "error")
 STEPS = range(60)
+# A query that is wrong, as `Asked` tells of it.
+QUERY = ("metrics.loss =", "<", " 0.1")
+WRONG_QUERY = SimpleNamespace(
+    query_text="".join(QUERY),
+    query_parts=QUERY,
+    query_fault=SimpleNamespace(sentence="Found “<”, expected a value.", found="<"),
+)
 PLOTTED = ("lr", "optimizer", "val/loss")
 SCALES = ("", "")
 
@@ -144,6 +152,7 @@ def styleguide(request: HttpRequest) -> HttpResponse:
         "hostile": HOSTILE,
         "patch": PATCH,
         "traceback": TRACEBACK,
+        "wrong_query": WRONG_QUERY,
         "faults": ["“frog” cannot be used as ordering, so it was left out."],
         "board": board(),
         "plotted": plotted(),

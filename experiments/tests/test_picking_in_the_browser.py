@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from experiments.models import Experiment, Run, Tag
-from experiments.tests.browsing import rows
+from experiments.tests.browsing import held, rows
 from experiments.tests.crowds import crowd
 from exptrack.tests.browser import enter
 
@@ -44,6 +44,22 @@ def count(page):
 def sent_runs(page):
     """How many runs the tray's form would send."""
     return page.locator("#picked").evaluate("form => new FormData(form).getAll('run').length")
+
+
+def test_what_is_ticked_before_the_script_is_there_stays_ticked(
+    page, gunicorn_server, alice, experiment, here
+):
+    crowd(experiment, alice, 5, metrics=())
+    url = gunicorn_server.url + here
+    [script] = held(page, "**/pick-tray*.js", 1, lambda: page.goto(url, wait_until="commit"))
+    first = rows(page).first.get_by_role("checkbox")
+    first.check()
+    script.continue_()
+    expect(count(page)).to_have_text("1")
+    expect(first).to_be_checked()
+    pick(page, 2)
+    page.reload()
+    expect(count(page)).to_have_text("2")
 
 
 def test_all_that_match_are_picked_past_the_page(table, experiment):

@@ -20,7 +20,16 @@ class PickTray extends HTMLElement {
     this.key = `picked-${this.noun}s:${this.dataset.place}`;
     for (const type of EVENTS) document.addEventListener(type, this);
     window.addEventListener("pageshow", this);
+    const early = this.early();
     this.recall();
+    if (early.length) this.pick(early, true);
+  }
+
+  /* What was ticked before this script was there: with autocomplete off no browser ticks boxes
+     again by itself. */
+  early() {
+    const isWhole = document.querySelector("[data-pick-page]")?.checked;
+    return this.boxes().filter((box) => isWhole || box.checked);
   }
 
   disconnectedCallback() {

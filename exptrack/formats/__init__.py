@@ -1,0 +1,1 @@
+"""How Django writes dates by itself, which only the admin lets it do."""
