@@ -119,6 +119,7 @@ class Grouped:
 def grouped(rows: QuerySet, experiment_id: uuid.UUID, grouping: Grouping) -> Grouped:
     """The selected runs of an experiment in groups, ordered by their keys."""
     runs = list(newest_of(rows).values_list("pk", "started_at"))
+    runs.sort(key=lambda run: run[1] is None)  # first on PostgreSQL, last on SQLite
     words = words_of([pk for pk, _ in runs])
     fields = fields_of(grouping, experiment_id, words)
     keys = keys_of(fields, words)

@@ -220,7 +220,10 @@ class Stream:
         return news is None or is_due or any(self.has_moved(run) for run in news)
 
     def has_moved(self, run: RunNow) -> bool:
-        return self.homes.get(run.id, run.experiment) != run.experiment
+        """Whether it is anywhere but where the reader is known to see it. Of a run that was not
+        told of yet, since the reader knew it before, nothing is."""
+        is_watched = run.experiment in self.watch.experiments
+        return not is_watched and self.homes.get(run.id) != run.experiment
 
     def checked(self, news: list[RunNow] | None, mailbox: Mailbox) -> bytes:
         """`tell`, when the reader still may; the end, when not."""

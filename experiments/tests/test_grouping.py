@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments import recording
+from experiments import curating, recording
 from experiments.fields import Field, parse_field
 from experiments.grouping import (
     add_spreads,
@@ -49,6 +49,14 @@ def test_runs_with_the_same_values_are_one_group(alice, experiment):
         ("0.01", "sgd", 1), ("0.01", None, 1), ("0.1", "adam", 2), ("0.1", "sgd", 1)
     ]  # fmt: skip
     assert (found.runs, found.is_whole) == (5, True)
+
+
+def test_a_queued_run_is_the_last_of_its_group(alice, experiment):
+    queued, running = (start(alice, params={"lr": 0.1}) for _ in range(2))
+    curating.update_run(run=queued, status="queued")
+    [group] = groups_of(experiment, "params.lr").groups
+    assert group.run_ids == [running.pk, queued.pk]
+    assert group.latest == running.started_at
 
 
 def test_all_params_but_some_are_those_that_differ(alice, experiment):

@@ -205,8 +205,8 @@ def told(monkeypatch, transactional_db):
     monkeypatch.setattr(streams, "WAIT_SECONDS", 0.1)
     opened = []
 
-    def open_stream(browser, run) -> Iterator[str]:
-        address = f"/live/?run={run.pk}"
+    def open_stream(browser, run, since="") -> Iterator[str]:
+        address = f"/live/?run={run.pk}&since={since}"
         opened.append(browser.get(address, headers={"Accept": "text/event-stream"}))
         return (part.decode() for part in opened[-1].streaming_content)
 
@@ -275,6 +275,24 @@ def test_a_run_that_moves_away_is_told_of_no_further_whenever_the_next_check_is_
     move_away(bob, run)
     log(run, 0, [1.0])
     assert "points" not in "".join(parts)
+
+
+def test_a_run_known_before_that_moves_away_is_told_of_no_further_either(
+    told, monkeypatch, signed_in, bob, run
+):
+    monkeypatch.setattr(streams, "CHECK_SECONDS", 3600)
+    log(run, 0, [1.0])
+    browser, since = signed_in(bob), ""
+    for _ in range(2):  # the state, then how many points there are
+        answer = browser.get(f"/live/?run={run.pk}&since={since}")
+        since = answer.json()["since"] if answer.status_code == 200 else since
+    parts = told(browser, run, since)
+    assert "points" not in next(parts)
+    move_away(bob, run)
+    log(run, 1, [2.0])
+    rest = "".join(parts)
+    assert "forbidden" in rest
+    assert "points" not in rest
 
 
 # --- The edges --------------------------------------------------------------------------------

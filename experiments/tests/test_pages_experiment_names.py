@@ -33,6 +33,20 @@ def test_experiments_are_offered_by_a_part_of_their_name(signed_in, alice):
     assert len(offered(signed_in(alice))) == 3
 
 
+def test_the_case_of_any_script_is_of_no_account(signed_in, alice):
+    Experiment.objects.create(owner=alice, name="Übung")
+    assert offered(signed_in(alice), "üb") == ["Übung"]
+
+
+def test_the_latest_come_first_and_those_without_a_run_last(signed_in, alice):
+    for day, name in enumerate(("older", "newer"), 1):
+        moment = f"2026-01-0{day}T00:00Z"
+        Experiment.objects.create(owner=alice, name=name, last_run_at=moment)
+    for number in range(20):
+        Experiment.objects.create(owner=alice, name=f"empty {number}")
+    assert offered(signed_in(alice))[:3] == ["newer", "older", "empty 19"]
+
+
 def test_a_token_is_bound_to_the_experiment_of_a_name(signed_in, alice, charlie):
     mine = Experiment.objects.create(owner=alice, name="digits", visibility="private")
     assert make_token(signed_in(alice), " digits ").status_code == 200

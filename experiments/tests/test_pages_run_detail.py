@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
-from experiments import recording
+from experiments import curating, recording
 from experiments.models import Collaborator, Environment, Experiment, Metric, Run
 from experiments.storing import Columns
 from experiments.tests.hostile import MARKDOWN, PAYLOADS, is_inert
@@ -235,6 +235,14 @@ def test_parent_and_children_lead_to_each_other(signed_in, alice, run, here):
     assert link(page_of(visit.get(here)), "fold 1") == address("run-detail", child)
     page = page_of(visit.get(address("run-detail", child)))
     assert link(page, "calm-otter") == here
+
+
+def test_children_that_wait_stand_behind_those_that_began(signed_in, alice, run, here):
+    for number in range(2):
+        child = start(alice, f"fold {number}", parent=run.pk)
+    curating.update_run(run=child, status="queued")
+    words = page_of(signed_in(alice).get(here)).words
+    assert words.index("fold 0") < words.index("fold 1")
 
 
 def test_a_run_without_anything_says_so(signed_in, alice):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import asdict
 
+from django.db.models import F
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -12,6 +13,7 @@ from django.views.decorators.http import require_safe
 from experiments import access
 from experiments.completing import Completion, completion
 from experiments.models import Experiment
+from experiments.querysets import folded_contains
 from experiments.syntax import MAX_BYTES
 from experiments.views.charts import json_response
 from exptrack.databases import TookTooLong, time_limit
@@ -25,7 +27,9 @@ def experiment_names(request: HttpRequest) -> HttpResponse:
     list for a field to complete from."""
     typed = request.GET.get("experiment_id", "").replace("\0", "")
     visible = Experiment.objects.visible_to(request.user).alive().select_related("owner")
-    found = visible.filter(name__icontains=typed).order_by("-last_run_at")[:NAMES_OFFERED]
+    named = visible.filter(folded_contains("name", typed)) if typed else visible
+    latest_first = F("last_run_at").desc(nulls_last=True)
+    found = named.order_by(latest_first, "-created_at")[:NAMES_OFFERED]
     try:
         with time_limit():
             context = {"experiments": list(found)}

@@ -92,7 +92,7 @@ def head_context(request: HttpRequest, run: Run) -> dict:
 def facts_context(request: HttpRequest, run: Run) -> dict:
     """Params, tags, environment and relatives of the run."""
     visible = Run.objects.visible_to(request.user)
-    children = children_of(request, run).order_by("-started_at", "-id")
+    children = children_of(request, run).order_by(F("started_at").desc(nulls_last=True), "-id")
     params = shown_params(run)
     environment = Environment.objects.filter(run=run).first()
     return {
