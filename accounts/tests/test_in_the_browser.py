@@ -119,7 +119,7 @@ def test_a_page_without_the_server_says_so(account):
     page.get_by_label("Name", exact=True).fill("gpu-3")
     page.route("**/tokens/create/", lambda route: route.fulfill(status=503))
     page.get_by_role("button", name="Create token").click()
-    expect(page.get_by_role("status")).to_contain_text("The server had a problem")
+    expect(page.locator("#messages")).to_contain_text("The server had a problem")
     expect(page.get_by_label("Name", exact=True)).to_have_value("gpu-3")
     page.unroute("**/tokens/create/")
     page.get_by_role("button", name="Create token").click()

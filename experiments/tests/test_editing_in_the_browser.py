@@ -230,7 +230,7 @@ def test_an_experiment_is_trashed_searched_and_restored(visit, alice, experiment
     expect(page).to_have_url(re.compile(r"\?search=digi$"))
     faultless()
     page.get_by_role("link", name="Runs", exact=True).click()
-    expect(page.get_by_text("Nothing matches")).to_be_visible()
+    expect(page.locator(".empty")).to_contain_text("Nothing matches")
     page.go_back()
     page.get_by_role("button", name="Restore digits").click()
     expect(page.get_by_text("is in use. Choose another one.")).to_be_visible()

@@ -87,7 +87,7 @@ def test_a_fault_is_marked_under_the_field_and_the_runs_are_there(signed_in, ali
 def test_while_one_writes_a_fault_comes_alone_and_leaves_the_table(signed_in, alice, here, sweep):
     answer = signed_in(alice).get(here, {"q": "statsu = running"}, headers=FROM_THE_FIELD)
     assert answer.status_code == 422
-    assert (answer["HX-Retarget"], answer["HX-Reswap"]) == ("#query-fault", "outerHTML")
+    assert (answer["HX-Retarget"], answer["HX-Reswap"]) == ("#query-fault", "innerHTML")
     assert "HX-Replace-Url" not in answer
     page = page_of(answer, 422)
     assert [element["id"] for element in page.inside] == ["query-fault"]
@@ -102,7 +102,7 @@ def test_a_query_that_only_ends_too_early_is_told_calmly(signed_in, alice, here,
 def test_the_table_brings_the_empty_place_of_the_fault_along(signed_in, alice, here, sweep):
     page = page_of(signed_in(alice).get(here, {"q": "adam"}, headers=FROM_THE_FIELD))
     place = page.one("div", id="query-fault")
-    assert (place["hx-swap-oob"], place.words) == ("true", "")
+    assert (place["hx-swap-oob"], place.text) == ("innerHTML", "")
 
 
 def test_a_csv_of_a_faulty_query_is_refused(signed_in, alice, experiment, sweep):

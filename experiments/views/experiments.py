@@ -133,7 +133,8 @@ def query_fault(
     if not wants_fragment(request):
         return render(request, "took_too_long.html", context, status=503)
     response = render(request, "experiments/_query_fault.html", context, status=422)
-    response["HX-Retarget"], response["HX-Reswap"] = "#query-fault", "outerHTML"
+    response["HX-Retarget"], response["HX-Reswap"] = "#query-fault", "innerHTML"
+    response["HX-Reselect"] = "#query-fault > *"
     return response
 
 
