@@ -72,7 +72,7 @@ def compared(runs: Sequence[Run]) -> dict:
 def rows_by_name(runs: Sequence[Run], relation: str) -> tuple[dict, bool]:
     """The rows of the first names that any of the runs has, whole for each name shown; and
     whether there are more names."""
-    rows = rows_related(runs, relation).filter(run__in=list(runs))
+    rows = rows_related(relation).filter(run__in=list(runs))
     names = list(rows.values_list("name", flat=True).distinct()[: SHOWN_NAMES + 1])
     return rows_of_runs(runs, relation, names[:SHOWN_NAMES]), len(names) > SHOWN_NAMES
 
@@ -157,7 +157,7 @@ def rows_of_kind(
     runs: Sequence[Run], kind: str, part: str, columns: Sequence[object]
 ) -> list[Compared]:
     """The rows of one kind by name; they are the same where all of `columns` are."""
-    found = rows_related(runs, f"{kind}s").filter(run__in=list(runs))
+    found = rows_related(f"{kind}s").filter(run__in=list(runs))
     if part:
         found = found.filter(folded_contains("name", part))
     counts = {f"values_{n}": Count(column, distinct=True) for n, column in enumerate(columns)}

@@ -6,14 +6,13 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING
 
 from django.db import models
 from django.db.models import Count, Max, Min, OuterRef, Q, Subquery
 
-if TYPE_CHECKING:
-    from experiments.models import Run
+from experiments.models import Metric, Param, Run, Tag
 
+RELATED = {"params": Param, "metrics": Metric, "tags": Tag}
 NAMES_SHOWN = 100
 CONDITIONS_AT_ONCE = 200
 VALUE = ("kind", "text_head")  # what tells the values of a param apart
@@ -26,7 +25,7 @@ def rows_of_runs(
     names. The columns in `without` are left unread."""
     found: dict[uuid.UUID, dict[str, models.Model]] = {run.pk: {} for run in runs}
     if runs and names:
-        of_runs = rows_related(runs, relation).filter(run__in=list(found), name__in=list(names))
+        of_runs = rows_related(relation).filter(run__in=list(found), name__in=list(names))
         for row in of_runs.defer(*without):
             found[row.run_id][row.name] = row
     return found
@@ -42,7 +41,7 @@ def read_of_runs(
     if not runs:
         return found, set()
     columns = (read,) if isinstance(read, str) else read
-    related = rows_related(runs, relation).values_list("run_id", "name", *columns)
+    related = rows_related(relation).values_list("run_id", "name", *columns)
     cuts: dict[uuid.UUID, str] = {}
     if names is not None:
         rows = related.filter(run__in=list(found), name__in=list(names)) if names else ()
@@ -61,7 +60,7 @@ def values_of_runs(
     page of runs has thousands. One statement, none without names."""
     found: dict[str, dict[uuid.UUID, tuple]] = {name: {} for name in names}
     if runs and found:
-        of_runs = rows_related(runs, relation).filter(run__in=[run.pk for run in runs])
+        of_runs = rows_related(relation).filter(run__in=[run.pk for run in runs])
         rows = of_runs.filter(name__in=list(found)).order_by()
         for run_id, name, *values in rows.values_list("run_id", "name", *columns):
             found[name][run_id] = tuple(values)
@@ -89,24 +88,22 @@ def named(runs: Sequence[Run], relation: str, before: Mapping) -> models.QuerySe
     whole = [run.pk for run in runs if run.pk not in cuts]
     conditions = list(conditions_of(whole, cuts))
     assert len(conditions) <= CONDITIONS_AT_ONCE
-    return rows_related(runs, relation).filter(reduce(or_, conditions)).order_by().values("name")
+    return rows_related(relation).filter(reduce(or_, conditions)).order_by().values("name")
 
 
-def rows_related(runs: Sequence[Run], relation: str) -> models.QuerySet:
+def rows_related(relation: str) -> models.QuerySet:
     """Every param, tag or metric, by name."""
-    return type(runs[0])._meta.get_field(relation).related_model.objects.order_by("name")
+    return RELATED[relation].objects.order_by("name")
 
 
 def first_cuts(runs: Sequence[Run], *relations: str) -> dict[str, dict[uuid.UUID, str]]:
     """For each run that has more than 100 params, tags or metrics, the name of the next one. One
     statement."""
-    model = type(runs[0])
     cuts = {}
     for relation in relations:
-        related = model._meta.get_field(relation).related_model.objects
-        names = related.filter(run=OuterRef("pk")).order_by("name").values("name")
+        names = rows_related(relation).filter(run=OuterRef("pk")).values("name")
         cuts[f"cut_{relation}"] = Subquery(names[NAMES_SHOWN : NAMES_SHOWN + 1])
-    marks = model.objects.filter(pk__in=[run.pk for run in runs]).annotate(**cuts)
+    marks = Run.objects.filter(pk__in=[run.pk for run in runs]).annotate(**cuts)
     found = list(marks.values_list("pk", *cuts))
     return {
         relation: {pk: at[place] for pk, *at in found if at[place] is not None}

@@ -8,6 +8,7 @@ import uuid
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from django.apps import apps
 from django.conf import settings
 from django.db import models
 from django.db.models import (
@@ -71,6 +72,11 @@ def folded_contains(field: str, text: str) -> Q:
     return Q(GreaterThan(position, 0))
 
 
+def rows_of(model: str) -> models.QuerySet:
+    """All rows of one of our models, by its name: models import this module for their managers."""
+    return apps.get_model("experiments", model).objects.all()
+
+
 class JsonText(Func):
     """The text under one name of a JSON object. (Django's own transform takes a name of digits
     for the place in a list.)"""
@@ -99,7 +105,7 @@ class ExperimentQuerySet(models.QuerySet):
             found = found.filter(pk=user.token.experiment_id)
         if user.is_admin:
             return found
-        shared = self.shares().filter(experiment=OuterRef("pk"), user=user)
+        shared = rows_of("Collaborator").filter(experiment=OuterRef("pk"), user=user)
         return found.filter(Q(visibility="internal") | Q(owner=user) | Exists(shared))
 
     def editable_by(self, user: User) -> ExperimentQuerySet:
@@ -108,7 +114,8 @@ class ExperimentQuerySet(models.QuerySet):
             return self.none()
         if user.is_admin:
             return self.visible_to(user)
-        editors = self.shares().filter(experiment=OuterRef("pk"), user=user, role="editor")
+        shared = rows_of("Collaborator").filter(experiment=OuterRef("pk"), user=user)
+        editors = shared.filter(role="editor")
         return self.visible_to(user).filter(Q(owner=user) | Exists(editors))
 
     def open_to(self, user: User) -> ExperimentQuerySet:
@@ -118,9 +125,6 @@ class ExperimentQuerySet(models.QuerySet):
         edited = self.model.objects.editable_by(user).values("pk")
         open_ones = self.visible_to(user).alive()
         return open_ones.filter(Q(visibility="internal") | Q(pk__in=edited))
-
-    def shares(self) -> models.QuerySet:
-        return self.model._meta.get_field("collaborators").related_model.objects.all()
 
     def alive(self) -> ExperimentQuerySet:
         return self.filter(trashed_at=None)
@@ -135,7 +139,7 @@ class ExperimentQuerySet(models.QuerySet):
         )
         if candidates:
             return candidates[0]
-        shared = self.shares().filter(user=user).values("experiment")
+        shared = rows_of("Collaborator").filter(user=user).values("experiment")
         others = list(self.filter(name=name, pk__in=shared).select_related("owner")[:2])
         return others[0] if len(others) == 1 else None
 
@@ -169,26 +173,25 @@ class ExperimentQuerySet(models.QuerySet):
         `last_run_at` walk the index of their name, the others are sorted."""
         field = ordering.removeprefix("-")
         with_value = self.exclude(last_run_at=None) if field == "last_run_at" else self
-        parts = [keyed(with_value, EXPERIMENT_KEYS[field](self.model))]
+        parts = [keyed(with_value, EXPERIMENT_KEYS[field]())]
         if field == "last_run_at":
             parts.append(unkeyed(self.filter(last_run_at=None)))
         return parts, ordering.startswith("-")
 
 
-def runs_counted(model: type[Experiment]) -> models.Expression:
+def runs_counted() -> models.Expression:
     """How many living runs an experiment has; a range of one index each."""
-    runs = model._meta.get_field("runs").related_model.objects
-    living = runs.filter(experiment=OuterRef("pk"), trashed_at=None).order_by()
+    living = rows_of("Run").filter(experiment=OuterRef("pk"), trashed_at=None).order_by()
     counted = living.values("experiment").annotate(runs=Count("pk")).values("runs")
     return Coalesce(Subquery(counted), 0)
 
 
 EXPERIMENT_KEYS = {
-    "name": lambda model: F("name"),
-    "created_at": lambda model: F("created_at"),
-    "last_run_at": lambda model: F("last_run_at"),
-    "status": lambda model: F("status"),
-    "owner": lambda model: F("owner__username"),
+    "name": lambda: F("name"),
+    "created_at": lambda: F("created_at"),
+    "last_run_at": lambda: F("last_run_at"),
+    "status": lambda: F("status"),
+    "owner": lambda: F("owner__username"),
     "runs": runs_counted,
 }
 
@@ -201,8 +204,7 @@ class RunQuerySet(models.QuerySet):
             found = found.filter(owner=user)
         if user.is_admin and (user.token is None or user.token.experiment_id is None):
             return found
-        experiments = self.model._meta.get_field("experiment").related_model
-        return found.filter(experiment__in=experiments.objects.visible_to(user))
+        return found.filter(experiment__in=rows_of("Experiment").visible_to(user))
 
     def alive(self) -> RunQuerySet:
         """Neither the run nor its experiment is in the trash."""
@@ -214,8 +216,7 @@ class RunQuerySet(models.QuerySet):
             return self.none()
         if user.is_admin:
             return self.visible_to(user)
-        experiments = self.model._meta.get_field("experiment").related_model.objects
-        edited = experiments.editable_by(user).values("pk")
+        edited = rows_of("Experiment").editable_by(user).values("pk")
         return self.visible_to(user).filter(Q(owner=user) | Q(experiment__in=edited))
 
     def inside(self, experiment: Experiment) -> RunQuerySet:
@@ -243,9 +244,7 @@ class RunQuerySet(models.QuerySet):
 
     def tagged(self, name: str, text: str | None) -> RunQuerySet:
         """With a tag of this name, and of this text when one is given."""
-        tags = self.model._meta.get_field("tags").related_model.objects.filter(
-            run=OuterRef("pk"), name=name
-        )
+        tags = rows_of("Tag").filter(run=OuterRef("pk"), name=name)
         return self.filter(Exists(tags if text is None else tags.filter(text=text)))
 
     def for_table(self) -> RunQuerySet:
@@ -281,8 +280,7 @@ class RunQuerySet(models.QuerySet):
         named = self.related_by_name("metrics", field.name, experiment_id)
         value = metric_value(field.aggregate, "found__")
         finite = metric_is_finite(field.aggregate, "found__")
-        metrics = self.model._meta.get_field("metrics").related_model.objects
-        values = metrics.filter(metric_is_finite(field.aggregate), name=field.name)
+        values = rows_of("Metric").filter(metric_is_finite(field.aggregate), name=field.name)
         keys = keys_of(values, metric_value(field.aggregate), experiment_id)
         return [
             keyed(named.filter(finite), value, "found__run_id", keys),
@@ -292,7 +290,7 @@ class RunQuerySet(models.QuerySet):
     def by_param(self, field: Field, experiment_id: uuid.UUID | None) -> list[Segment]:
         """Numbers in their order, then other values by their text, then runs without."""
         named = self.related_by_name("params", field.name, experiment_id)
-        params = self.model._meta.get_field("params").related_model.objects.filter(name=field.name)
+        params = rows_of("Param").filter(name=field.name)
         numbers = named.filter(found__number__isnull=False)
         texts = named.filter(found__id__isnull=False, found__number=None)
         keys = keys_of(params.filter(number__isnull=False), F("number"), experiment_id)
