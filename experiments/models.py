@@ -2,7 +2,7 @@
 
 Every rule that can be a constraint is one. Child tables carry no index on a foreign key that a
 unique constraint already leads with. Points live packed in `Tail` and `Chunk`; only `series`
-knows their bytes, and only `recording` writes them.
+knows their bytes, and only `storing` writes them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every write that comes from training or changes what was recorded.
+"""Every write that comes from training.
 
 Plain functions, keyword-only, each its own transaction; no request, no serializer. The lock on
 the run's row comes first, so that writers of one run stand in line and its metrics need no lock

@@ -228,7 +228,7 @@ else:
         "options": "-c statement_timeout=30000 -c lock_timeout=15000",
     } | database.get("OPTIONS", {})
 database["CONN_MAX_AGE"] = 600
-# Optional: carries word of changes to open pages, and holds what pages count again and again.
+# Optional: carries word of changes to open pages.
 REDIS_URL = read(redis_url, "REDIS_URL", "")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -1,5 +1,5 @@
-"""What answers look like: plain dictionaries, each beside the serializer that describes it in
-the schema. A test holds every answer against the schema."""
+"""What answers look like: plain dictionaries. `components` tells them in the schema, and a test holds
+every answer against it."""
 
 from __future__ import annotations
 

@@ -46,6 +46,20 @@ def test_every_variable_that_is_read_is_documented_and_every_documented_one_is_r
     assert len(read) > 15  # the search itself works
 
 
+def test_every_room_of_experiments_stands_in_the_architecture():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    inside = [path for path in (ROOT / "experiments").iterdir() if not path.name.startswith("_")]
+    rooms = {path.stem for path in inside if path.suffix == ".py"}
+    rooms |= {f"{path.name}/" for path in inside if path.is_dir()}
+    told = {name for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE) for name in names(row)}
+    assert told == rooms - {"apps", "migrations/", "tests/"}
+
+
+def names(cell: str) -> list[str]:
+    """What stands in backticks."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
 def test_every_link_between_our_documents_leads_somewhere():
     for document in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("client/*.md")]:
         text = re.sub(r"```.*?```", "", document.read_text(), flags=re.DOTALL)
