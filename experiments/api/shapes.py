@@ -1,4 +1,4 @@
-"""What answers look like: plain dictionaries. `components` tells them in the schema, and a test holds
+"""What answers look like: plain dictionaries, told in the schema by `components`. A test holds
 every answer against it."""
 
 from __future__ import annotations
