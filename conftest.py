@@ -7,6 +7,7 @@ their own. Alice owns, Bob may read, Charlie is a stranger, Ada is an admin.
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -92,6 +93,13 @@ def clean_up() -> None:
     """Undo prepare_environment, in reverse; also when pytest was interrupted."""
     while cleanups:
         cleanups.pop()()
+
+
+def pytest_collection_finish() -> None:
+    """Keep what outlives every test out of the collector's way: it took an eighth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
