@@ -5,6 +5,7 @@ import gzip
 import json
 import socket
 import time
+import tracemalloc
 import uuid
 from itertools import product
 
@@ -432,18 +433,26 @@ BATCH = b'{"metrics": {"loss": 2}}'
         (packed(BATCH) + packed(b'{"metrics": {"loss": 3}}'), 400),
         (packed(packed(BATCH)), 400),
         (packed(BATCH)[:-5] + b"\x00" + packed(BATCH)[-4:], 400),
-        (packed(b" " * 2_000_000), 413),
-        (packed(b" " * (16 * 2**20 + 1)), 413),
-        (packed(b" " * 200_000_000), 413),
     ],
 )
-def test_gzip_is_read_whole_and_bounded_or_not_at_all(send, run, body, status):
-    began = time.monotonic()
+def test_gzip_is_read_whole_or_not_at_all(send, run, body, status):
     answer = send("runs/{run}/log/", body, **{"Content-Encoding": "gzip"})
     assert answer.status_code == status, answer.content
-    assert time.monotonic() - began < 60  # a bomb unpacked whole takes minutes
     run.refresh_from_db()
     assert run.revision == (2 if status == 200 else 1)
+
+
+@pytest.mark.parametrize("size", [2_000_000, 16 * 2**20 + 1, 200_000_000])
+def test_gzip_is_bounded(send, run, size):
+    body = packed(b" " * size)
+    tracemalloc.start()
+    answer = send("runs/{run}/log/", body, **{"Content-Encoding": "gzip"})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert answer.status_code == 413, answer.content
+    assert peak < 40 * 2**20  # the largest would be 200 million, unpacked whole
+    run.refresh_from_db()
+    assert run.revision == 1
 
 
 @pytest.mark.parametrize("encoding", ["deflate", "br", "zstd", "gzip, gzip", "x" * 500, "GZIP;q=1"])
