@@ -19,6 +19,16 @@ PAYLOADS = (
     "' OR 1=1 --",
     "a" * 250,
 )
+# The same in fewer, for pages that take them one after another: each of these still begins as one
+# of them does, where that matters, and keeps whole ones when it is cut to a hundred characters.
+TEXTS = (
+    " ".join(PAYLOADS[:3]),
+    f"{PAYLOADS[3]} {PAYLOADS[7]}",
+    f"{PAYLOADS[4]} {PAYLOADS[6]} {PAYLOADS[12]} {PAYLOADS[13]} {PAYLOADS[11]}",
+    f"{PAYLOADS[5]} {PAYLOADS[8]}",
+    f"{PAYLOADS[9]} {PAYLOADS[10]}",
+    PAYLOADS[14],
+)
 MARKDOWN = (
     "[a](javascript:alert(1)) [b](vbscript:x) ![i](http://169.254.169.254/x.png)\n\n"
     "<iframe src=//evil></iframe>\n\n[c](//evil.example)\n\n" + "\n\n".join(PAYLOADS)

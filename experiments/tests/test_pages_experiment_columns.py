@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from experiments.models import Experiment, Metric, Param, Tag
 from experiments.tests.crowds import crowd
-from experiments.tests.hostile import PAYLOADS, is_inert
+from experiments.tests.hostile import TEXTS, is_inert
 from experiments.tests.reading_pages import link, page_of, table_of
 
 FRAGMENT = {"HX-Request": "true"}
@@ -144,7 +144,7 @@ def test_a_private_experiment_is_not_there_for_a_stranger(signed_in, bob, experi
 # --- The edges -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("payload", TEXTS)
 def test_hostile_names_stay_text(signed_in, alice, here, payload):
     Metric.objects.filter(name="val/loss").update(name=payload[:250])
     Param.objects.filter(name="seed").update(name=payload[:250])

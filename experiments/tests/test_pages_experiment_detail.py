@@ -18,7 +18,7 @@ from experiments import recording
 from experiments.models import Experiment, Metric, Param, Run, Tag
 from experiments.storing import Columns
 from experiments.tests.crowds import crowd, param
-from experiments.tests.hostile import MARKDOWN, PAYLOADS, is_inert
+from experiments.tests.hostile import MARKDOWN, TEXTS, is_inert
 from experiments.tests.reading_pages import link, page_of, table_of
 
 FRAGMENT = {"HX-Request": "true"}
@@ -348,7 +348,7 @@ def test_a_cursor_after_the_last_run_was_purged_says_so(signed_in, alice, experi
     assert "No more runs" in page.words
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("payload", TEXTS)
 def test_hostile_text_stays_text(signed_in, alice, experiment, here, payload):
     User.objects.filter(pk=alice.pk).update(username=payload[:150])
     Experiment.objects.update(name=payload, description=MARKDOWN, tags={payload: payload})

@@ -10,7 +10,7 @@ from django.urls import reverse
 from experiments import recording
 from experiments.models import Experiment, Param
 from experiments.tests.crowds import crowd
-from experiments.tests.hostile import PAYLOADS, is_inert
+from experiments.tests.hostile import TEXTS, is_inert
 from experiments.tests.reading_pages import link, page_of
 
 
@@ -82,7 +82,7 @@ def test_a_private_experiment_is_not_there_for_a_stranger(signed_in, charlie, ex
 # --- The edges -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("payload", TEXTS)
 def test_hostile_text_stays_text(signed_in, alice, experiment, menu, payload):
     start(alice, {"lr": 1}, {"stage": "final"})
     Param.objects.update(name=payload[:250])

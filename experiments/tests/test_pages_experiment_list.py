@@ -17,7 +17,7 @@ from django.utils import timezone
 from experiments.models import Collaborator, Experiment, Run
 from experiments.outcomes import latest_runs
 from experiments.tests.crowds import crowd
-from experiments.tests.hostile import PAYLOADS, is_inert
+from experiments.tests.hostile import TEXTS, is_inert
 from experiments.tests.reading_pages import link, page_of, table_of
 from exptrack.tests.waiting import PATIENCE
 
@@ -221,7 +221,7 @@ def test_a_cursor_of_another_list_leads_to_the_first_page(signed_in, alice):
     assert names(page) == ["resnet"]
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("payload", TEXTS)
 def test_hostile_text_stays_text(signed_in, alice, payload):
     alice.username = payload[:150]
     alice.save()

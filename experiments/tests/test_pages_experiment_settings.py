@@ -11,7 +11,7 @@ from django.urls import reverse
 from accounts.models import User
 from experiments import curating, recording
 from experiments.models import Collaborator, Experiment
-from experiments.tests.hostile import MARKDOWN, PAYLOADS, is_inert
+from experiments.tests.hostile import MARKDOWN, TEXTS, is_inert
 from experiments.tests.reading_pages import link, page_of
 
 FRAGMENT = {"HX-Request": "true"}
@@ -278,7 +278,7 @@ def test_what_was_purged_meanwhile_is_not_there(signed_in, alice, experiment):
         curating.tag_experiment(experiment=experiment, name="x", text="")
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("payload", TEXTS)
 def test_hostile_text_stays_text(signed_in, alice, charlie, experiment, here, payload):
     Experiment.objects.update(name=payload, description=MARKDOWN, tags={payload: payload})
     User.objects.filter(pk=charlie.pk).update(username=payload[:150])

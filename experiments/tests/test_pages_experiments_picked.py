@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from experiments.models import Collaborator, Experiment
-from experiments.tests.hostile import PAYLOADS, is_inert
+from experiments.tests.hostile import TEXTS, is_inert
 from experiments.tests.reading_pages import page_of
 from experiments.views import picked_experiments
 
@@ -162,7 +162,7 @@ def test_one_is_led_back_to_the_list_and_nowhere_else(signed_in, alice, back):
     assert answer["Location"].partition("?")[0] == HERE
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("payload", TEXTS)
 def test_hostile_text_stays_text(signed_in, alice, payload):
     [experiment] = make(alice, payload.replace("\0", "") or "a")
     data = {"experiment": [experiment.pk, payload], "back": f"search={payload}", "moment": payload}

@@ -15,7 +15,7 @@ from experiments import recording
 from experiments.models import Experiment, Metric, Param, Run
 from experiments.storing import Columns
 from experiments.tests.crowds import crowd
-from experiments.tests.hostile import PAYLOADS, is_inert
+from experiments.tests.hostile import TEXTS, is_inert
 from experiments.tests.reading_pages import link, page_of, table_of
 
 
@@ -192,7 +192,7 @@ def test_what_does_not_differ_makes_one_group(signed_in, alice, here, experiment
     assert table_of(page) == [{"Runs": "2", "loss": "1± 0"}]
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("payload", TEXTS)
 def test_hostile_text_stays_text(signed_in, alice, sweep, here, payload):
     Param.objects.filter(name="optimizer").update(text=payload, text_head=payload[:200])
     Param.objects.filter(name="lr").update(name=payload[:250])

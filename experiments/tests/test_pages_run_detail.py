@@ -18,7 +18,7 @@ from accounts.models import User
 from experiments import curating, recording
 from experiments.models import Collaborator, Environment, Experiment, Metric, Run
 from experiments.storing import Columns
-from experiments.tests.hostile import MARKDOWN, PAYLOADS, is_inert
+from experiments.tests.hostile import MARKDOWN, TEXTS, is_inert
 from experiments.tests.reading_pages import link, page_of, table_of
 
 FRAGMENT = {"HX-Request": "true"}
@@ -364,7 +364,7 @@ def test_what_an_address_asks_in_vain_is_told(signed_in, alice, run, here, query
     assert charts(page) == ["loss"]
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("payload", TEXTS)
 def test_hostile_text_stays_text(signed_in, alice, payload):
     run = start(alice, notes=MARKDOWN, params={"p": payload, "q": [payload]}, tags={"t": payload},
                 environment={payload: payload, "list": [payload], "deep": {payload: {"a": payload}},

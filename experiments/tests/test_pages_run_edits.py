@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from experiments import curating, recording
 from experiments.models import Collaborator, Experiment, Param, Run
-from experiments.tests.hostile import MARKDOWN, PAYLOADS, is_inert
+from experiments.tests.hostile import MARKDOWN, TEXTS, is_inert
 from experiments.tests.reading_pages import link, page_of
 
 FRAGMENT = {"HX-Request": "true"}
@@ -302,7 +302,7 @@ def test_children_one_may_not_see_are_not_listed(signed_in, alice, charlie, run,
 # --- The edges -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("payload", TEXTS)
 def test_hostile_text_stays_text_while_it_is_edited(signed_in, alice, run, at, payload):
     Run.objects.update(name=payload, notes=payload)
     run.tags.update(name=payload, text=payload, text_head=payload[:200])

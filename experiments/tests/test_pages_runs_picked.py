@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from experiments import recording
 from experiments.models import Collaborator, Experiment, Run, Tag
-from experiments.tests.hostile import PAYLOADS, is_inert
+from experiments.tests.hostile import TEXTS, is_inert
 from experiments.tests.reading_pages import page_of
 from experiments.views import picked_runs
 
@@ -227,7 +227,7 @@ def test_one_is_led_back_to_the_table_and_nowhere_else(signed_in, alice, experim
     assert answer["Location"].partition("?")[0] == here
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("payload", TEXTS)
 def test_hostile_text_stays_text(signed_in, alice, experiment, payload):
     run = start(alice, "a")
     address = reverse("runs-trash", args=[experiment.pk])

@@ -10,7 +10,7 @@ from django.urls import reverse
 from experiments.models import Collaborator, Experiment, SavedView
 from experiments.saved_views import kept_query
 from experiments.tests.crowds import crowd
-from experiments.tests.hostile import PAYLOADS, is_inert
+from experiments.tests.hostile import TEXTS, is_inert
 from experiments.tests.reading_pages import link, page_of, table_of
 
 
@@ -261,7 +261,7 @@ def test_what_a_view_asks_in_vain_is_told_when_it_is_opened(signed_in, alice, ex
     assert "“dead” cannot be used as status" in page.words
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("payload", TEXTS)
 def test_hostile_text_stays_text(send, signed_in, alice, experiment, here, payload):
     view = make(experiment, alice, payload[:250], query="search=" + payload[:50], shared=True)
     for address in (

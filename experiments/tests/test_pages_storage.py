@@ -14,7 +14,7 @@ from experiments import recording, storage
 from experiments.models import Chunk, Experiment, Run, Tail
 from experiments.storing import Columns
 from experiments.tests.crowds import crowd
-from experiments.tests.hostile import PAYLOADS, is_inert
+from experiments.tests.hostile import TEXTS, is_inert
 from experiments.tests.reading_pages import page_of, table_of
 
 HERE = reverse("storage")
@@ -130,7 +130,7 @@ def test_with_nothing_kept_it_says_so(signed_in, ada):
     assert "Nothing is kept here" in page_of(signed_in(ada).get(HERE)).words
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("payload", TEXTS)
 def test_hostile_text_stays_text(signed_in, alice, ada, payload):
     make(alice, "a", 1)
     Experiment.objects.update(name=payload)

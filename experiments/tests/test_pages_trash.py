@@ -13,7 +13,7 @@ from django.utils import timezone
 from experiments import curating, purging, recording, storage
 from experiments.models import Collaborator, Experiment, Run, Tail
 from experiments.tests.crowds import crowd
-from experiments.tests.hostile import PAYLOADS, is_inert
+from experiments.tests.hostile import TEXTS, is_inert
 from experiments.tests.reading_pages import page_of, table_of
 
 TRASH, PURGE = reverse("trash"), reverse("trash-purge")
@@ -253,7 +253,7 @@ def test_what_an_address_asks_in_vain_is_told(signed_in, alice):
     assert "In the trash are experiments and runs." in page.one("div", role="alert").words
 
 
-@pytest.mark.parametrize("payload", PAYLOADS)
+@pytest.mark.parametrize("payload", TEXTS)
 def test_hostile_text_stays_text(signed_in, alice, ada, payload):
     run = start(alice, "x", trashed_by=alice)
     other = make(alice, "other", trashed_by=alice)
