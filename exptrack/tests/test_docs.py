@@ -16,7 +16,7 @@ def server_code() -> list[Path]:
     """Every module that runs in the server: no tests, no SDK."""
     rooms = ("exptrack", "accounts", "experiments", "deploy")
     found = [path for room in rooms for path in (ROOT / room).rglob("*.py")]
-    return [path for path in found if "tests" not in path.parts]
+    return [path for path in found if "tests" not in path.relative_to(ROOT).parts]
 
 
 def variables_read_by(path: Path) -> Iterator[str]:
