@@ -1,5 +1,6 @@
 """How gunicorn serves ExpTrack: `manage.py serve` uses this, and so may a service manager."""
 
+import gc
 import os
 import signal
 import sys
@@ -30,6 +31,16 @@ timeout = 120
 keepalive = 20
 graceful_timeout = 30
 loglevel = "warning"
+
+
+def when_ready(server: object) -> None:
+    """Load the pages too, then let the garbage collector leave alone what is there for good: else
+    it looks through it again and again, for a third of the time that long lists and exports take,
+    and the workers would have a copy each of what they share."""
+    import exptrack.urls  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
 
 
 def post_worker_init(worker: object) -> None:

@@ -29,7 +29,7 @@ from django.conf import settings
 from django.test import override_settings
 
 from exptrack import start
-from exptrack.tests.servers import one_worker_at_a_time
+from exptrack.tests.servers import ROOT, one_worker_at_a_time
 from exptrack.tests.waiting import PATIENCE, kept_port, wait_until
 
 IS_POSTGRESQL = os.environ["EXPTRACK_TEST_DATABASE"] == "postgresql"
@@ -262,6 +262,21 @@ def test_it_stops_in_order_when_told_to_terminate(serve):
     running.process.terminate()
     assert running.process.wait(timeout=PATIENCE) == 0
     assert running.session() == []
+
+
+@once
+def test_what_is_loaded_before_the_fork_is_left_alone_and_nothing_a_fork_would_break_is_open():
+    code = """
+import gc, runpy, threading
+settled = runpy.run_path("deploy/gunicorn.conf.py")
+import exptrack.wsgi
+settled["when_ready"](None)
+from django.db import connections
+print(gc.get_freeze_count() > 50_000, threading.active_count(),
+      [one.connection for one in connections.all()])
+"""
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert run.stdout == "True 1 [None]\n", run.stderr
 
 
 # --- What stops a start ----------------------------------------------------------------------
