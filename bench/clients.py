@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import http.client
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.synchronize import Barrier
@@ -88,3 +90,10 @@ def meet() -> None:
 def _remember(barrier: Barrier) -> None:
     global meeting
     meeting = barrier
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Nobody waits for the results of a script that was killed."""
+    multiprocessing.parent_process().join()
+    os._exit(1)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+from served import ROOT  # noqa: F401  where our packages are
 
+from exptrack.tests.waiting import kept_port
+
+KEPT = []
 STARTS_WITHIN_SECONDS = 180
 # Runs on any interpreter: what its packages take, without pip, setuptools and byte code.
 SIZE_OF_PACKAGES = """
@@ -132,6 +135,7 @@ def answers(url: str) -> bool:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
+    """A port of 127.0.0.1 that nobody but such a server will get, as long as this process lives."""
+    port, kept = kept_port()
+    KEPT.append(kept)
+    return port

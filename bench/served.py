@@ -11,6 +11,7 @@ import contextlib
 import os
 import platform
 import shutil
+import signal
 import sys
 import tempfile
 import uuid
@@ -85,6 +86,8 @@ class Served:
 def served(database: str, *, workers: int = 2, threads: int = 8) -> Iterator[Served]:
     """A server on a new `sqlite` or `postgresql` database. Django is set up in this process for
     the same database, so that what was stored can be looked at."""
+    # As at the end, whoever stops the script.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))
     folder = Path(tempfile.mkdtemp(prefix="exptrack-bench-"))
     with contextlib.ExitStack() as cleanups:
         cleanups.callback(shutil.rmtree, folder, ignore_errors=True)

@@ -15,7 +15,6 @@ import io
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,10 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from exptrack.tests.waiting import kept_port  # noqa: E402
+
 PICTURES = ROOT / "docs" / "img"
 LARGEST_BYTES, LARGEST_TOTAL = 70_000, 2_000_000
 USER = "ada"
@@ -101,8 +104,7 @@ def settings_of(folder: Path) -> dict[str, str]:
 @contextmanager
 def server(folder: Path, password: str, **more: str) -> Iterator[str]:
     """The address of a server with a first admin and the demo, stopped afterwards."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port, kept = kept_port()
     settings = {
         "EXPTRACK_ADMIN_USER": USER,
         "EXPTRACK_ADMIN_PASSWORD": password,
@@ -111,7 +113,7 @@ def server(folder: Path, password: str, **more: str) -> Iterator[str]:
     }
     environment = settings_of(folder) | settings | more
     command = [sys.executable, str(ROOT / "manage.py"), "serve"]
-    with (folder / "log").open("w") as log:
+    with kept, (folder / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         try:
             url = f"http://127.0.0.1:{port}"

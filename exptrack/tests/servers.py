@@ -22,10 +22,13 @@ from exptrack.tests.postgres import PostgresServer
 from exptrack.tests.waiting import PATIENCE, kept_port
 
 ROOT = settings.BASE_DIR
+# Waits for the end of its input, which comes with the end of our process, even by SIGKILL.
+WATCH = 'cat >/dev/null; kill -s KILL -- "-$1" 2>/dev/null'
 
 
 class GunicornServer:
-    """ExpTrack as it is served in earnest, on a free port of 127.0.0.1, by a file of deploy/."""
+    """ExpTrack as it is served in earnest, on a free port of 127.0.0.1, by a file of deploy/. It is
+    gone when the process that started it ends, in whatever way."""
 
     def __init__(self, config: str = "gunicorn.conf.py", **environment: str) -> None:
         self.config = ROOT / "deploy" / config
@@ -33,6 +36,7 @@ class GunicornServer:
         self.port, self._kept = kept_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen | None = None
+        self._watch: subprocess.Popen | None = None
         self._log = settings.DATA_DIR / f"gunicorn-{self.port}.log"
 
     @property
@@ -60,6 +64,12 @@ class GunicornServer:
                 stderr=log,
                 start_new_session=True,
             )
+        self._end_watch()
+        self._watch = subprocess.Popen(
+            ["sh", "-c", WATCH, "sh", str(self._process.pid)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
         deadline = time.monotonic() + PATIENCE
         while not self.answers():
             if self.pid is None or time.monotonic() > deadline:
@@ -94,11 +104,19 @@ class GunicornServer:
     def remove(self) -> None:
         """Kill it, give its port back, and remove its log."""
         self.kill()
+        self._end_watch()
         self._kept.close()
         self._log.unlink(missing_ok=True)
 
     def log(self) -> str:
         return self._log.read_text(errors="replace")
+
+    def _end_watch(self) -> None:
+        """Ended, not left to see the end of its input: the number of a process that is over may be
+        another's by then."""
+        if self._watch is not None:
+            self._watch.kill()
+            self._watch.communicate()
 
 
 @contextlib.contextmanager
