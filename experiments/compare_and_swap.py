@@ -170,18 +170,18 @@ def swap_text(by_token: bool, *writes: tuple[Insert, int]) -> str:
     """The statement that writes so many rows of each kind."""
     proof = f" AND {STILL_OPENS}" if by_token else ""
     return (
-        f"{SWAP}{proof} RETURNING r.revision){''.join(conditional(writes))} "  # noqa: S608
+        f"{SWAP}{proof} RETURNING r.revision){''.join(conditional(writes, 'swapped'))} "  # noqa: S608
         "SELECT revision FROM swapped"
     )
 
 
-def conditional(writes: Sequence[tuple[Insert, int]]) -> Iterator[str]:
-    """Each INSERT as a further CTE that writes nothing where the revision has moved on."""
+def conditional(writes: Sequence[tuple[Insert, int]], condition: str) -> Iterator[str]:
+    """Each INSERT as a further CTE that writes nothing where the CTE `condition` has no row."""
     for number, (insert, rows) in enumerate(writes):
         if rows:
             row = f"({', '.join(f'%s::{kind}' for kind in insert.types)})"
             values = f"(VALUES {', '.join([row] * rows)}) v"
             yield (
                 f", w{number} AS ({insert.head} SELECT * FROM {values} "  # noqa: S608
-                f"WHERE EXISTS (SELECT FROM swapped) {insert.end} RETURNING 1)"
+                f"WHERE EXISTS (SELECT FROM {condition}) {insert.end} RETURNING 1)"
             )

@@ -11,7 +11,6 @@ import unicodedata
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple
 
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.models import F
@@ -30,28 +29,24 @@ from experiments.labels import (
 )
 from experiments.models import Experiment, Run
 from experiments.refusals import Conflict, Gone, Invalid, RepeatDiffers, SequenceGap, checked
-from experiments.remembering import remember, remember_begun
-from experiments.starting import store_run, usual_experiment
+from experiments.remembering import remember
+from experiments.starting import Begun, beginning, store_run, usual_experiment
 from experiments.storing import (
     MARKS,
     RUN_COLUMNS,
     Columns,
     Mark,
-    OpenSeries,
     Receipt,
     add_points,
-    extended,
     inserts,
     key,
     lock_run,
-    merged_by_name,
     milliseconds,
     run_from,
 )
 from experiments.upkeep import compact_series
 from experiments.values import (
     experiment_title,
-    readable_name,
     title,
     uuid_in,
 )
@@ -140,14 +135,6 @@ def save_under_unique_name(user: User, experiment: Experiment, **options: object
 # --- A run's life ----------------------------------------------------------------------------
 
 
-class Begun(NamedTuple):
-    """A run that was started or joined, whether it is new, and the series it began with."""
-
-    run: Run
-    is_new: bool
-    series: list[OpenSeries]
-
-
 def start_run(**fields: object) -> tuple[Run, bool]:
     """`begin_run`, where nobody asks for the first points."""
     run, is_new, _ = begin_run(**fields)
@@ -190,39 +177,34 @@ def begin_run(
 
     if id is not None and Run.objects.filter(pk=id).exists():
         return join()
-    checked_params = prepare_params(params or {})
-    checked_labels = checked_tags(tags or {})
     # All that could be refused comes before the experiment, which may be made by this.
-    checked_name = checked(title, name, "name") if name else readable_name()
-    known_parent = visible_parent(user, parent)
-    now = timezone.now()
+    new = beginning(
+        user=user,
+        id=id,
+        name=name,
+        params=params,
+        tags=tags,
+        environment=environment,
+        notes=notes,
+        started_at=started_at,
+        metrics=metrics,
+        mark=mark,
+    )
+    new.run.parent = visible_parent(user, parent)
     if mark:
         is_next(Mark(mark.writer, 0, b""), mark)
-    points = extended((), merged_by_name(metrics or {}), milliseconds(now))
     into = usual_experiment(user, experiment) if user.may_write else None
     into = into or resolve_experiment(user=user, name_or_id=experiment)
     if not access.may_add_runs(user, into):
         access.refuse("You may not add runs to this experiment.")
-    run = Run(
-        id=id or uuid7(),
-        experiment=into,
-        name=checked_name,
-        owner=user,
-        parent=known_parent,
-        notes=notes,
-        started_at=started_at or now,
-        last_seen_at=now,
-        revision=1 if points.touched or mark else 0,
-    )
+    new.run.experiment = into
     try:
-        store_run(run, checked_params, checked_labels, environment or {}, points, mark)
+        store_run(new)
     except IntegrityError:
         if id is None or not Run.objects.filter(pk=id).exists():
             raise
         return join()
-    announce(into.pk)
-    remember_begun(run, points.touched, mark)
-    return Begun(run, True, points.touched)
+    return new.begun()
 
 
 def known_run(*, user: User, experiment: str, id: uuid.UUID) -> Run:

@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
+from accounts.authentication import looked_up
 from experiments.api.errors import QuerySyntax, ValidationFailed
 from experiments.api.renderers import StrictJSONRenderer
 from experiments.filters import BadQuery
@@ -53,6 +54,12 @@ class ApiView(APIView):
             self.reads_query and request.method in SAFE_METHODS
         ):
             check_parameters(request.query_params, ())
+
+    def look_token_up(self, request: Request) -> None:
+        """From here on nothing rests on memory."""
+        if request.auth is None:
+            looked_up(request)
+            self.check_permissions(request)
 
 
 class AnyAcceptView(ApiView):

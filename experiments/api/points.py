@@ -12,7 +12,7 @@ from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.authentication import RememberedTokenAuthentication, looked_up
+from accounts.authentication import RememberedTokenAuthentication
 from experiments import access, backlog, charts, comparing, reading, recording
 from experiments.api import serializers
 from experiments.api.backlog import LogParser, writer_of
@@ -75,12 +75,6 @@ class RunLog(ApiView):
             return receipt
         self.look_token_up(request)
         return recording.append(user=request.user, **given)
-
-    def look_token_up(self, request: Request) -> None:
-        """From here on nothing rests on memory."""
-        if request.auth is None:
-            looked_up(request)
-            self.check_permissions(request)
 
 
 def backlog_of(

@@ -11,6 +11,7 @@ from django.http import StreamingHttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.authentication import RememberedTokenAuthentication
 from experiments import access, curating, recording, run_values, tables
 from experiments.api import parsers, serializers, shapes
 from experiments.api.backlog import StartParser, writer_of
@@ -32,6 +33,7 @@ from experiments.paging import Segment
 from experiments.querysets import RunQuerySet
 from experiments.run_values import RunValues
 from experiments.selecting import Selection, selection
+from experiments.starting import Begun, begin_from_memory
 from experiments.storing import Mark
 from experiments.values import InvalidValue, field_name
 from exptrack.databases import time_limit
@@ -89,7 +91,7 @@ def detail(request: Request, run: Run) -> dict:
     )
 
 
-def detail_as_started(request: Request, begun: recording.Begun, fields: dict) -> dict:
+def detail_as_started(request: Request, begun: Begun, fields: dict) -> dict:
     """`detail` of a run just started, from what it was started with."""
     run = begun.run
     params = {field_name(name): value for name, value in (fields.get("params") or {}).items()}
@@ -117,12 +119,14 @@ def first_points(request: Request, log: tuple | None, run_id: UUID | None) -> di
 class RunList(ApiView):
     """All runs one may see, and new ones."""
 
+    authentication_classes = [RememberedTokenAuthentication]
     reads_query = True
     log_scope_methods = ("GET", "POST")
     parser_classes = [StartParser]
 
     @time_limit()
     def get(self, request: Request) -> Response:
+        self.look_token_up(request)
         rows = Run.objects.visible_to(request.user).alive().for_table()
         rows, ordering, filters = listed(request, rows, ApiRunFilter, *PAGING)
         experiment = filters.chosen_experiment()
@@ -143,12 +147,24 @@ class RunList(ApiView):
         return page_response(request, listing, ordering.descending, shape)
 
     def post(self, request: Request) -> Response:
-        fields = checked_input(serializers.RunIn, request.data)
-        points = first_points(request, fields.pop("log", None), fields.get("id"))
-        begun = recording.begin_run(user=request.user, **fields, **points)
+        try:
+            begun, fields = self.begun(request)
+        except Exception:  # what is wrong is not for one whose token was revoked a moment ago
+            self.look_token_up(request)
+            raise
         if not begun.is_new:
             return Response(detail(request, begun.run))
         return Response(detail_as_started(request, begun, fields), status=201)
+
+    def begun(self, request: Request) -> tuple[Begun, dict]:
+        """The run that was begun or joined, in one statement if that serves; and the body."""
+        fields = checked_input(serializers.RunIn, request.data)
+        points = first_points(request, fields.pop("log", None), fields.get("id"))
+        begun = begin_from_memory(user=request.user, **fields, **points)
+        if begun is None:
+            self.look_token_up(request)
+            begun = recording.begin_run(user=request.user, **fields, **points)
+        return begun, fields
 
 
 class RunDetail(ApiView):
