@@ -42,6 +42,10 @@ def log(run, **metrics):
     recording.append(user=run.owner, run_id=run.pk, metrics=columns)
 
 
+def named(runs):
+    return "&".join(f"run={run.pk}" for run in runs)
+
+
 # --- Curves ----------------------------------------------------------------------------------
 
 
@@ -61,6 +65,40 @@ def test_a_curve_is_fetched_when_it_comes_near_no_finer_than_it_is_wide(
     assert 50 < drawn <= width + 2
     page.locator("metric-chart").last.scroll_into_view_if_needed()
     expect(page.locator("metric-chart").last).to_have_attribute("data-state", "ready")
+
+
+def test_a_single_value_of_each_run_is_a_bar_the_greatest_first(visit, alice, faultless):
+    runs = [start(alice, name=name) for name in ("low", "odd", "high")]
+    for run, score in zip(runs, (0.25, math.nan, 0.75), strict=True):
+        log(run, score=[score], loss=[2, 1])
+    page = ready(visit("compare", query=f"?view=charts&{named(runs)}"))
+    score = page.locator("metric-chart[data-metric=score]")
+    bars = score.get_by_role("listitem")
+    expect(bars).to_have_text(["high0.75", "low0.25", "oddNaN"])
+    widths = "rects => rects.map(rect => rect.getAttribute('width'))"
+    assert score.locator(".value-bar rect").evaluate_all(widths) == ["100%", f"{100 / 3}%", "0%"]
+    expect(page.locator("metric-chart[data-metric=loss]").get_by_role("listitem")).to_have_count(0)
+    faultless()
+    page.locator("run-key label").filter(has_text="high").click()
+    expect(bars).to_have_text(["low0.25", "oddNaN"])
+    score.get_by_role("button", name="score: options").click()
+    page.get_by_role("button", name="Show numbers").click()
+    expect(score.get_by_role("table")).to_be_visible()
+    expect(bars).to_have_count(0)
+
+
+def test_a_single_value_of_a_run_is_a_tile_until_there_is_a_second(visit, alice, experiment):
+    run = start(alice)
+    log(run, score=[0.75])
+    page = visit("run-detail", run.pk)
+    score = page.locator("metric-chart")
+    expect(score.locator("output")).to_have_text("0.75")
+    expect(score).to_have_attribute("data-state", "ready")
+    expect(score.locator("canvas")).to_be_hidden()
+    expect(page.locator("live-updates")).to_contain_text("Live")
+    log(run, score=[0.75, 1])
+    expect(score.locator("canvas")).to_be_visible()
+    expect(score.locator("output")).to_have_text("1")
 
 
 def test_dragging_fetches_that_stretch_and_a_double_click_the_whole(visit, alice, experiment):

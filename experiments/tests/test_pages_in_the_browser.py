@@ -49,7 +49,7 @@ def test_experiments_are_found_while_one_types(visit, alice):
     for name in ("resnet", "unet", "transformer"):
         Experiment.objects.create(owner=alice, name=name)
     page = visit("experiment-list")
-    search = page.get_by_role("searchbox", name="Search by Name or description")
+    search = page.get_by_role("searchbox", name="Search by name or description")
     search.press_sequentially("net")
     expect(rows(page)).to_have_count(2)
     expect(page).to_have_url(re.compile(r"/\?search=net$"))

@@ -251,6 +251,14 @@ def test_a_run_without_anything_says_so(signed_in, alice):
     assert "None were logged." in page.words
 
 
+def test_a_run_that_ended_without_a_number_promises_none(signed_in, alice):
+    run = start(alice)
+    recording.finish_run(run=run, status="failed")
+    page = page_of(signed_in(alice).get(address("run-detail", run)))
+    assert "The run ended before it logged a number." in page.words
+    assert "0 metrics" not in page.words
+
+
 # --- Stop ------------------------------------------------------------------------------------
 
 

@@ -143,6 +143,7 @@ class MetricChart extends HTMLElement {
     Object.assign(options.scales.x, this.ends("x", settings.isX, settings));
     Object.assign(options.scales.y, this.ends("y", settings.isY, settings));
     this.chart.update();
+    this.querySelector("chart-values").show?.(this.shown);
     this.querySelector("chart-readout")?.renew();
   }
 
