@@ -29,6 +29,7 @@ from django.conf import settings
 from django.test import override_settings
 
 from exptrack import start
+from exptrack.management.commands.serve import site_url
 from exptrack.tests.servers import ROOT, one_worker_at_a_time
 from exptrack.tests.waiting import PATIENCE, kept_port, wait_until
 
@@ -200,6 +201,12 @@ def test_the_printed_password_signs_in(serve, first_start):
     again = serve(first_start.folder, **first_start.environment).wait_until_it_answers()
     assert signs_in(again.url, "admin", printed_password(first_start.printed))
     assert not signs_in(again.url, "admin", "something else")
+
+
+def test_in_production_scripts_are_told_the_address_of_the_site(settings):
+    assert site_url() == ""
+    settings.PRODUCTION, settings.ALLOWED_HOSTS = True, ["exptrack.example", "10.0.0.7"]
+    assert site_url() == "https://exptrack.example"
 
 
 @once

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.management import BaseCommand, call_command, get_commands
+from django.db import connection
 
 from exptrack import start
 
@@ -58,18 +59,19 @@ class Command(BaseCommand):
 
     def announce(self, port: int, made: start.FirstAdmin | None) -> None:
         """Say where, with which login, and how to log a first run."""
-        url = f"http://{shown_host()}:{port}"
+        here = f"http://{shown_host()}:{port}"
         admin = made.name if made else start.an_admin() or "NAME"
-        self.say(f"\nExpTrack serves at {url}/\n")
+        self.say(f"\nExpTrack serves at {here}/\n")
         self.say(login(admin, made))
         if settings.HOST not in LOOPBACK and not settings.PRODUCTION:
             self.say(
                 "Others reach it without HTTPS; docs/configuration.md says how to change that."
             )
         self.say("\nTo log a first run, in another terminal:\n\n")
-        for line in first_run(url, admin):
+        for line in first_run(site_url() or here, admin):
             self.say(f"  {line}")
-        self.say(f"\nCtrl-C stops it. Everything is kept in {settings.DATA_DIR}.\n")
+        kept = "PostgreSQL, files in " if connection.vendor == "postgresql" else ""
+        self.say(f"\nCtrl-C stops it. Everything is kept in {kept}{settings.DATA_DIR}.\n")
 
     def say(self, line: str) -> None:
         """Print at once: gunicorn takes this process over, and what is buffered would be lost."""
@@ -88,6 +90,11 @@ def login(admin: str, made: start.FirstAdmin | None) -> str:
         "It is shown this once and stored nowhere; "
         f"`{python()} manage.py changepassword {admin}` sets another."
     )
+
+
+def site_url() -> str:
+    """What scripts call the site in production, by its first name; there HTTP is refused."""
+    return f"https://{settings.ALLOWED_HOSTS[0]}" if settings.PRODUCTION else ""
 
 
 def first_run(url: str, user: str) -> list[str]:
