@@ -29,7 +29,7 @@ from experiments.recording import (
     save_under_unique_name,
     set_status,
 )
-from experiments.refusals import Conflict, Gone, Invalid, checked
+from experiments.refusals import Conflict, Gone, Invalid, checked, nothing_purged
 from experiments.starting import note_new_run
 from experiments.storing import lock_run
 from experiments.values import MAX_EXPERIMENT_TAGS, TEXT_HEAD_LENGTH, experiment_title, title
@@ -166,9 +166,10 @@ def claim_of(experiment: Experiment) -> tuple:
 
 def share_experiment(*, experiment: Experiment, user: User, role: str) -> Collaborator:
     """Let someone in as viewer or editor, or change what they were."""
-    collaborator, _ = Collaborator.objects.update_or_create(
-        experiment=experiment, user=user, defaults={"role": role}
-    )
+    with nothing_purged():
+        collaborator, _ = Collaborator.objects.update_or_create(
+            experiment=experiment, user=user, defaults={"role": role}
+        )
     log.info("experiment_shared", experiment=str(experiment.pk), with_user=str(user.pk), role=role)
     return collaborator
 
@@ -194,7 +195,7 @@ def update_run(
 ) -> Run:
     """Correct a run by hand. `tags` is the whole new set; `experiment` moves the run there."""
     labels = checked_tags(tags) if tags is not None else None
-    with transaction.atomic():
+    with nothing_purged(), transaction.atomic():
         run = lock_run(run.pk)
         if name is not None:
             run.name = checked(title, name, "name")

@@ -68,13 +68,15 @@ def purge_some(doomed: Doomed) -> int:
 
 
 def purge_runs(*, ids: Sequence[uuid.UUID]) -> int:
-    """Delete runs for good, a few at a time and a table at a time, so that no lock is long
-    and no row passes through Python; how many there were."""
+    """Delete runs that are in the trash for good, a few at a time and a table at a time, so that
+    no lock is long and no row passes through Python; how many there were. Those that are brought
+    back before it is their turn are spared."""
     purged = 0
     for start in range(0, len(ids), RUNS_PURGED_AT_ONCE):
-        some = list(ids[start : start + RUNS_PURGED_AT_ONCE])
         with transaction.atomic():
-            list(Run.objects.select_for_update().filter(pk__in=some).values_list("pk"))
+            some = locked_in_trash(ids[start : start + RUNS_PURGED_AT_ONCE])
+            if not some:
+                continue
             Run.objects.filter(parent__in=some).update(parent=None)
             for model, path in (
                 (Chunk, "metric__run"),
@@ -93,13 +95,30 @@ def purge_runs(*, ids: Sequence[uuid.UUID]) -> int:
     return purged
 
 
+def locked_in_trash(ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
+    """Those of the runs that are in the trash, by themselves or with their experiment, and will
+    be until the transaction ends: nobody brings them back meanwhile."""
+    homes = Run.objects.filter(pk__in=ids).values("experiment")
+    trashed = Experiment.objects.filter(pk__in=homes, trashed_at__isnull=False).order_by("pk")
+    gone = list(trashed.select_for_update(no_key=True).values_list("pk", flat=True))
+    in_trash = Run.objects.filter(Q(trashed_at__isnull=False) | Q(experiment__in=gone), pk__in=ids)
+    return list(in_trash.select_for_update().order_by("pk").values_list("pk", flat=True))
+
+
 def purge_experiment(*, experiment: Experiment) -> int:
-    """Delete an experiment and its runs for good; how many runs there were."""
+    """Delete an experiment that is in the trash and its runs for good; how many runs there were.
+    Where it is brought back meanwhile, what is left of it stays."""
     purged = 0
     runs = Run.objects.filter(experiment=experiment).order_by("pk").values_list("pk", flat=True)
     while some := list(runs[: RUNS_PURGED_AT_ONCE * 10]):
-        purged += purge_runs(ids=some)
+        done = purge_runs(ids=some)
+        purged += done
+        if not done:
+            break
     with transaction.atomic():
+        trashed = Experiment.objects.filter(pk=experiment.pk, trashed_at__isnull=False)
+        if trashed.select_for_update().first() is None:
+            return purged
         SavedView.objects.filter(experiment=experiment).delete()
         Collaborator.objects.filter(experiment=experiment).delete()
         experiment_id = experiment.pk

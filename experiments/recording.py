@@ -28,7 +28,15 @@ from experiments.labels import (
     write_tags,
 )
 from experiments.models import Experiment, Run
-from experiments.refusals import Conflict, Gone, Invalid, RepeatDiffers, SequenceGap, checked
+from experiments.refusals import (
+    Conflict,
+    Gone,
+    Invalid,
+    RepeatDiffers,
+    SequenceGap,
+    checked,
+    nothing_purged,
+)
 from experiments.remembering import remember
 from experiments.starting import Begun, beginning, store_run, usual_experiment
 from experiments.storing import (
@@ -199,7 +207,8 @@ def begin_run(
         access.refuse("You may not add runs to this experiment.")
     new.run.experiment = into
     try:
-        store_run(new)
+        with nothing_purged():
+            store_run(new)
     except IntegrityError:
         if id is None or not Run.objects.filter(pk=id).exists():
             raise

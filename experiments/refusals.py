@@ -3,7 +3,10 @@ message."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from django.db import IntegrityError
 
 from experiments.values import InvalidValue
 
@@ -35,6 +38,17 @@ class RepeatDiffers(Refused):
 
 class Gone(Refused):
     """The run or experiment was purged while the request was on its way."""
+
+
+@contextmanager
+def nothing_purged() -> Iterator[None]:
+    """Gone, when a write fails since what it refers to was purged at that very moment."""
+    try:
+        yield
+    except IntegrityError as error:
+        if "foreign key" not in str(error).lower():
+            raise
+        raise Gone("What this belongs to was purged at this moment.") from error
 
 
 def checked(rule: Callable[[str], str], text: str, field: str) -> str:

@@ -19,7 +19,7 @@ from django.http import Http404
 from accounts.models import User
 from experiments.access import edits_experiment
 from experiments.models import Experiment, SavedView
-from experiments.refusals import Conflict, checked
+from experiments.refusals import Conflict, checked, nothing_purged
 from experiments.values import InvalidValue, title
 
 log = structlog.get_logger(__name__)
@@ -83,7 +83,7 @@ def save_view(
     if query is not None:
         view.query = checked(kept_query, query, "query")
     try:
-        with transaction.atomic():
+        with nothing_purged(), transaction.atomic():
             if is_default:
                 others = SavedView.objects.filter(experiment=view.experiment, is_default=True)
                 others.exclude(pk=view.pk).update(is_default=False)

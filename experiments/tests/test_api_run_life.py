@@ -287,6 +287,7 @@ def test_a_trashed_experiment_takes_no_new_runs_by_id_and_frees_its_name(script,
 
 
 def test_a_purged_run_is_not_there(script, run):
+    curating.trash_runs(user=run.owner, runs=[run])
     purging.purge_runs(ids=[run.pk])
     for room, body in {"log": {"metrics": {"x": 1}}, "heartbeat": {}, "stop": {}}.items():
         assert script.post(f"{RUNS}{run.pk}/{room}/", body).status_code == 404

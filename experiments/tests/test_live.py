@@ -137,6 +137,7 @@ def test_a_run_that_falls_silent_becomes_lost_without_a_new_revision(signed_in, 
 
 def test_a_purged_run_is_told_as_gone(alice, run):
     _, cursor = last_of(changes_since({}, watching(run), live.look(watching(run), {})))
+    curating.trash_runs(user=run.owner, runs=[run])
     purging.purge_runs(ids=[run.pk])
     [change] = changes_since(cursor, watching(run), live.look(watching(run), cursor))
     assert change.data["status"] == "gone"

@@ -157,6 +157,7 @@ def test_a_run_made_anew_under_its_old_id_begins_anew(script, run):
     log(script, run, 1.0)
 
     def again():
+        curating.trash_runs(user=run.owner, runs=[run])
         purging.purge_runs(ids=[run.pk])
         script.post("/api/v1/runs/", {"experiment": "remembered", "id": str(run.pk)})
         log(script, run, 7.0)
