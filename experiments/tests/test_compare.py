@@ -219,19 +219,35 @@ def test_nothing_to_compare_leads_on(signed_in, alice):
 # --- More runs -------------------------------------------------------------------------------
 
 
+def boxes(page):
+    return [box["value"] for box in page.all("input", name="run", type="checkbox")]
+
+
 def test_more_runs_are_found_and_added_without_a_script(signed_in, alice, start, secret):
     one, two = start("one"), start("two")
     other = start("another", within=secret)
     page = page_of(signed_in(alice).get(address([one], "compare-runs", differ="only")))
-    found = page.all("input", name="run", type="checkbox")
-    assert {box["value"] for box in found} == {str(two.pk), str(other.pk)}
+    assert boxes(page) == [str(two.pk)]
     form = page.one("form", action=reverse("compare"))
     kept = [(box["name"], box["value"]) for box in form.all("input", type="hidden")]
     assert kept == [("run", str(one.pk)), ("differ", "only")]
     page = page_of(signed_in(alice).get(address([one], "compare-runs", find="noth")))
-    assert [box["value"] for box in page.all("input", name="run", type="checkbox")] == [
-        str(other.pk)
-    ]
+    assert boxes(page) == [str(other.pk)]
+
+
+def test_runs_of_the_experiment_that_is_compared_are_offered_before_one_searches(
+    signed_in, alice, start, secret
+):
+    one, two = start("one"), start("two")
+    other = start("other", within=secret)
+    page = page_of(signed_in(alice).get(address([one], "compare-runs")))
+    assert boxes(page) == [str(two.pk)]
+    page = page_of(signed_in(alice).get(address([one, other], "compare-runs")))
+    assert boxes(page) == [str(two.pk)]
+    page = page_of(signed_in(alice).get(reverse("compare-runs")))
+    assert boxes(page) == [str(run.pk) for run in (other, two, one)]
+    page = page_of(signed_in(alice).get(address([other], "compare-runs")))
+    assert "secret has no other runs." in page.words
 
 
 def test_runs_one_may_not_see_are_not_found(signed_in, bob, start, secret):

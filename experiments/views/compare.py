@@ -190,17 +190,23 @@ def compare_points(request: HttpRequest) -> HttpResponse:
 @require_safe
 @time_limit()
 def compare_runs(request: HttpRequest) -> HttpResponse:
-    """Runs that could be compared too, found by name or id: the newest that one may see."""
+    """Runs that could be compared too: the newest that one may see, of the experiment that is
+    compared if it is one; found by name or id, of all."""
     asked = Asked.by(request)
     chosen = asked_runs(request, asked)
     part = asked.read("find", name_part, "")
     rows = Run.objects.visible_to(request.user).alive().for_table()
-    rows = rows.searched(part) if part else rows
-    found = rows.exclude(pk__in=[run.pk for run in chosen]).order_by("-id")[: RUNS_FOUND + 1]
+    experiments = {run.experiment for run in chosen}
+    rows, order = (rows.searched(part) if part else rows), ("-id",)
+    if not part and len(experiments) == 1:
+        # The order of an index that begins with the experiment.
+        rows, order = rows.inside(*experiments), ("-created_at", "-id")
+    found = rows.exclude(pk__in=[run.pk for run in chosen]).order_by(*order)[: RUNS_FOUND + 1]
     context = {
         "asked": asked,
         "chosen": chosen,
         "find": part,
+        "experiment": next(iter(experiments)) if len(experiments) == 1 else None,
         "found": list(found),
         "most": RUNS_FOUND,
         "hidden": [(name, text) for name, texts in asked.query.lists() for text in texts
