@@ -112,7 +112,7 @@ def test_one_tooltip_lists_every_run_by_value(visit, start):
 
 
 def test_the_comparison_is_faultless(visit, alice, experiment, start, faultless):
-    runs = crowd(experiment, alice, 15)
+    runs = crowd(experiment, alice, 6)
     visit("compare")
     faultless()
     visit("compare", query=query_of(runs, differ="only", baseline=str(runs[3].pk)))

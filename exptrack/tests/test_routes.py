@@ -181,8 +181,9 @@ def test_every_address_is_classified_and_every_classified_one_exists():
 
 @each_of(PAGES)
 def test_a_page_sends_whoever_is_signed_out_to_sign_in(db, route):
+    visitor = Client()
     for method in METHODS:
-        status, target = asked(Client(), method, route)
+        status, target = asked(visitor, method, route)
         assert (status, target.split("?")[0]) == (302, "/account/sign-in/"), method
 
 
@@ -195,8 +196,9 @@ def test_a_fragment_never_becomes_a_sign_in_form(db, client, route):
 
 @each_of(API)
 def test_the_api_answers_401_to_whoever_has_no_token(api, route, db):
+    script = api()
     for method in METHODS:
-        assert asked(api(), method, route)[0] == 401, method
+        assert asked(script, method, route)[0] == 401, method
 
 
 @each_of(API_DESCRIPTION)
@@ -210,14 +212,16 @@ def test_session_and_token_open_the_description_of_the_api(api, signed_in, bob, 
 
 @each_of(API)
 def test_a_session_opens_no_api(signed_in, ada, route):
+    browser = signed_in(ada)
     for method in METHODS:
-        assert asked(signed_in(ada), method, route)[0] == 401, method
+        assert asked(browser, method, route)[0] == 401, method
 
 
 @each_of(PAGES)
 def test_a_token_opens_no_page(api, ada, route):
+    script = api(ada)
     for method in METHODS:
-        status, target = asked(api(ada), method, route)
+        status, target = asked(script, method, route)
         assert (status, target.split("?")[0]) == (302, "/account/sign-in/"), method
 
 
@@ -240,8 +244,9 @@ def test_what_is_open_takes_no_other_methods(db, route):
 def test_the_admin_is_for_admins(db, signed_in, charlie, route):
     if route in ("admin/login/", "admin/logout/"):
         return
+    visitors = (Client(), signed_in(charlie))
     for method in METHODS:
-        for client in (Client(), signed_in(charlie)):
+        for client in visitors:
             status, target = asked(client, method, route)
             assert status in (302, 403), method
             assert status == 403 or re.match("/admin/login/|/account/sign-in/", target), target
