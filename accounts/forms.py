@@ -89,7 +89,7 @@ class ProfileForm(CurrentPasswordForm):
     email = forms.EmailField(
         label="E-mail",
         required=False,
-        max_length=254,
+        max_length=User._meta.get_field("email").max_length,
         help_text="Only used to send you a link when you have forgotten your password.",
         widget=forms.EmailInput(attrs={"autocomplete": "email"}),
     )
@@ -178,7 +178,7 @@ class TokenForm(forms.Form):
 
     id = forms.UUIDField(widget=forms.HiddenInput, initial=uuid7)
     name = forms.CharField(
-        max_length=100,
+        max_length=Token._meta.get_field("name").max_length,
         help_text="Where it will be used, such as “gpu-3 nightly”.",
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )

@@ -137,7 +137,7 @@ class CollaboratorForm(forms.Form):
 
     user = forms.CharField(
         label="User name",
-        max_length=150,
+        max_length=User._meta.get_field("username").max_length,
         widget=forms.TextInput(
             attrs={
                 **PLAIN_TEXT,

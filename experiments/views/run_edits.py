@@ -17,6 +17,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from experiments import access, curating
+from experiments.filters import LONGEST_TEXT
 from experiments.models import Experiment, Run
 from experiments.refusals import Conflict, Invalid
 from experiments.views.forms import NotesForm, RunNameForm, TagForm, tell
@@ -128,7 +129,7 @@ def run_move(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
             curating.update_run(run=run, experiment=target)
             messages.success(request, f"“{run.name}” belongs to “{target.name}” now.")
             return redirect("run-detail", run.pk)
-    search = request.GET.get("search", "").replace("\0", "")[:250]
+    search = request.GET.get("search", "").replace("\0", "")[:LONGEST_TEXT]
     found = targets.searched(search) if search else targets
     context = {
         "run": run,

@@ -9,7 +9,7 @@ from functools import partial
 
 from exptrack_client import capture as machine
 from exptrack_client import lifecycle, login
-from exptrack_client.names import sendable_text, shared_id, uuid7
+from exptrack_client.names import NAME_LENGTH, sendable_text, shared_id, uuid7
 from exptrack_client.notices import say
 from exptrack_client.recording import Recording
 from exptrack_client.run import Run, now_text
@@ -19,7 +19,6 @@ MODES = ("online", "offline", "disabled")
 # How long init() waits to hear whether the server takes the run; training starts in any case.
 OPEN_SECONDS = 2.0
 RESUME_SECONDS = 10.0
-LONGEST_NAME = 250
 
 
 def init(
@@ -55,7 +54,7 @@ def init(
     about = {
         "experiment": sendable_text(experiment).strip(),
         "id": run_id,
-        "name": sendable_text(name or "").strip()[:LONGEST_NAME],
+        "name": sendable_text(name or "").strip()[:NAME_LENGTH],
         "notes": sendable_text(notes or ""),
         "parent": uuid_text("parent", getattr(parent, "id", parent)) if parent else "",
         "started_at": now_text(),
