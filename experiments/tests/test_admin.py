@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 from django.apps import apps
 from django.contrib import admin
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from experiments import curating, recording
 from experiments.models import Experiment, Metric, Param, Run
 from experiments.storing import Columns
+from exptrack.tests.statements import cost
 
 MODELS = [model._meta.model_name for model in apps.get_app_config("experiments").get_models()]
 
@@ -167,12 +166,9 @@ def test_no_list_asks_per_row(operator, alice, model):
     path = reverse(f"admin:experiments_{model}_changelist")
     started(alice, 3)
     operator.get(path)
-    with CaptureQueriesContext(connection) as few:
-        operator.get(path)
+    few = cost(operator.get, path)
     started(alice, 20, "more")
-    with CaptureQueriesContext(connection) as many:
-        operator.get(path)
-    assert len(many) == len(few)
+    assert cost(operator.get, path) == few
 
 
 def test_lost_runs_are_told_from_running_ones(operator, alice):

@@ -7,12 +7,11 @@ import uuid
 
 import numpy as np
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from experiments import recording
 from experiments.models import Run
 from experiments.recording import Columns
+from exptrack.tests.statements import cost
 
 RUNS = "/api/v1/runs/"
 SERIES = "/api/v1/series/"
@@ -416,30 +415,24 @@ def test_a_hundred_runs_are_the_most_compared(script, start):
 
 
 @pytest.mark.parametrize("path", [SERIES, COMPARE])
-def test_statements_do_not_grow_with_runs(script, start, django_assert_num_queries, path):
+def test_statements_do_not_grow_with_runs(script, start, path):
     runs = [start(f"run {n}", params={"lr": n}, loss=[n] * 100, acc=[n]) for n in range(20)]
     query = {"metric": ["loss", "acc"]} if path == SERIES else {}
 
     def get(count):
-        answer = script.get(path, {"run": [str(run.pk) for run in runs[:count]], **query})
-        assert answer.status_code == 200
+        return script.get(path, {"run": [str(run.pk) for run in runs[:count]], **query})
 
     get(1)
-    with CaptureQueriesContext(connection) as few:
-        get(3)
-    cost = len(few)
-    with django_assert_num_queries(cost):
-        get(20)
-    assert cost <= 10
+    assert cost(get, 3) == cost(get, 20) <= 10
 
 
-def test_statements_of_history_and_metrics_do_not_grow(script, start, django_assert_num_queries):
+def test_statements_of_history_and_metrics_do_not_grow(script, start):
     run = start(**{f"m{n}": [1.0] * 3 for n in range(60)})
-    script.get(at(run, "metrics/"))
-    with CaptureQueriesContext(connection) as few:
-        script.get(at(run, "metrics/"))
-        script.get(at(run, "history/"), {"metric": [f"m{n}" for n in range(3)]})
-    cost = len(few)
-    with django_assert_num_queries(cost):
-        script.get(at(run, "metrics/"))
-        script.get(at(run, "history/"), {"metric": [f"m{n}" for n in range(60)]})
+
+    def read(names):
+        metrics = [f"m{n}" for n in range(names)]
+        for path, query in (("metrics/", {}), ("history/", {"metric": metrics})):
+            assert script.get(at(run, path), query).status_code == 200
+
+    read(1)
+    assert cost(read, 3) == cost(read, 60)

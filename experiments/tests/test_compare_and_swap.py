@@ -7,12 +7,12 @@ import pytest
 from django.core.exceptions import PermissionDenied
 from django.db import connection, connections
 from django.http import Http404
-from django.test.utils import CaptureQueriesContext
 
 from experiments import compare_and_swap, recording, upkeep
 from experiments.models import Experiment, Metric, Run
 from experiments.storing import Columns
 from experiments.tests.holding import stored
+from exptrack.tests.statements import statements_of
 
 pytestmark = pytest.mark.only_on("postgresql")
 
@@ -31,10 +31,8 @@ def log(user, run, metrics, *, seq=None, digest=b"a"):
     return recording.append(user=user, run_id=run.pk, metrics=metrics, **mark)
 
 
-def statements_of(action):
-    with CaptureQueriesContext(connection) as queries:
-        action()
-    return [query["sql"].split(maxsplit=1)[0] for query in queries.captured_queries]
+def kinds_of(action):
+    return [sent.split(maxsplit=1)[0] for sent in statements_of(action)]
 
 
 def during_the_swap(act):
@@ -75,8 +73,8 @@ def in_a_thread(act):
 
 def test_a_batch_costs_two_statements_however_many_points_and_series_it_has(alice, run):
     log(alice, run, batch(1.0), seq=1)
-    few = statements_of(lambda: log(alice, run, batch(2.0), seq=2))
-    many = statements_of(lambda: log(alice, run, batch(*range(100), names="abcdefgh"), seq=3))
+    few = kinds_of(lambda: log(alice, run, batch(2.0), seq=2))
+    many = kinds_of(lambda: log(alice, run, batch(*range(100), names="abcdefgh"), seq=3))
     assert few == many == ["SELECT", "WITH"]
     assert stored(run)["loss"] == [1.0, 2.0]
     assert stored(run)["h"] == list(range(100))
@@ -108,7 +106,7 @@ def test_a_revision_that_moved_on_is_seen_and_nothing_is_overwritten(alice, run)
     log(alice, run, batch(1.0), seq=1)
     overtake = "UPDATE experiments_run SET revision = revision + 1 WHERE id = %s"
     with during_the_swap(lambda: elsewhere(overtake, run.pk)):
-        kinds = statements_of(lambda: log(alice, run, batch(2.0), seq=2))
+        kinds = kinds_of(lambda: log(alice, run, batch(2.0), seq=2))
     assert kinds[:2] == ["SELECT", "WITH"]
     assert "BEGIN" in kinds  # and then with the lock
     assert stored(run) == {"loss": [1.0, 2.0]}
@@ -143,7 +141,7 @@ def test_a_run_purged_meanwhile_is_gone(alice, run):
 
 def test_more_series_than_a_prepared_statement_holds_take_the_lock(alice, run):
     names = [f"m{number}" for number in range(compare_and_swap.MOST_SERIES + 1)]
-    assert "BEGIN" in statements_of(lambda: log(alice, run, batch(1.0, names=names)))
+    assert "BEGIN" in kinds_of(lambda: log(alice, run, batch(1.0, names=names)))
     assert len(stored(run)) == len(names)
 
 

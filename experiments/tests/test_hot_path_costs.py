@@ -9,25 +9,13 @@ import numpy as np
 import pytest
 from django.db import connection, transaction
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 
 from experiments import recording
 from experiments.api.parsers import columns_of, decode_batch
 from experiments.compare_and_swap import append_from_memory
 from experiments.models import Chunk
 from experiments.storing import Columns
-
-
-@pytest.fixture
-def cost(transactional_db):
-    """Counts the statements of an action."""
-
-    def counted(action) -> int:
-        with CaptureQueriesContext(connection) as queries:
-            action()
-        return len(queries)
-
-    return counted
+from exptrack.tests.statements import cost
 
 
 def start(script, **body):
@@ -36,27 +24,30 @@ def start(script, **body):
     return answer.json()["id"]
 
 
-def test_starting_a_run_takes_as_many_statements_with_few_names_as_with_many(api, alice, cost):
+def test_starting_a_run_takes_as_many_statements_with_few_names_as_with_many(
+    api, alice, transactional_db
+):
     script = api(alice)
     for _ in range(2):
         start(script, experiment="sweep")
-    bare = cost(lambda: start(script, experiment="sweep"))
+    bare = cost(start, script, experiment="sweep")
     names = {f"p{number}": number for number in range(100)}
     labels = {f"t{number}": "x" for number in range(100)}
-    environment = {"host": "h"}
-    rich = cost(lambda: start(script, experiment="sweep", params=names, tags=labels,
-                              environment=environment))  # fmt: skip
+    full = {"params": names, "tags": labels, "environment": {"host": "h"}}
+    rich = cost(start, script, experiment="sweep", **full)
     # one that writes and asks on PostgreSQL; else token, experiment, and a transaction
     assert (bare, rich) == ((1, 1) if connection.vendor == "postgresql" else (6, 9))
 
 
-def test_a_session_sent_along_with_a_token_costs_no_look_at_it(signed_in, token, alice, cost):
+def test_a_session_sent_along_with_a_token_costs_no_look_at_it(
+    signed_in, token, alice, transactional_db
+):
     browser, stranger = signed_in(alice), Client()
     header = {"Authorization": f"Bearer {token(alice)}"}
     asked = "/api/v1/me/"
     assert browser.get(asked, headers=header).status_code == 200
-    with_session = cost(lambda: browser.get(asked, headers=header))
-    assert with_session == cost(lambda: stranger.get(asked, headers=header))
+    with_session = cost(browser.get, asked, headers=header)
+    assert with_session == cost(stranger.get, asked, headers=header)
     assert "Cookie" not in browser.get(asked, headers=header).get("Vary", "")
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from experiments.models import Experiment, Metric
 from experiments.names import names_in
 from experiments.tests.crowds import METRICS, crowd
+from exptrack.tests.statements import cost
 
 
 @pytest.fixture
@@ -59,6 +58,4 @@ def test_a_text_is_only_ever_a_text(experiment, text):
 
 
 def test_it_is_one_statement(experiment):
-    with CaptureQueriesContext(connection) as captured:
-        names_in(experiment.pk, "metric", "a b c")
-    assert len(captured) == 1
+    assert cost(names_in, experiment.pk, "metric", "a b c") == 1

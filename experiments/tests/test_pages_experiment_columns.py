@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from experiments.models import Experiment, Metric, Param, Tag
 from experiments.tests.crowds import crowd
 from experiments.tests.hostile import TEXTS, is_inert
 from experiments.tests.reading_pages import link, page_of, table_of
+from exptrack.tests.statements import cost
 
 FRAGMENT = {"HX-Request": "true"}
 
@@ -169,9 +168,7 @@ def test_statements_do_not_grow_with_runs(signed_in, alice, experiment, here):
     visit = signed_in(alice)
 
     def statements():
-        with CaptureQueriesContext(connection) as captured:
-            page_of(visit.get(f"{here}?find=a"))
-        return len(captured)
+        return cost(visit.get, f"{here}?find=a")
 
     few = statements()
     crowd(experiment, alice, 60)

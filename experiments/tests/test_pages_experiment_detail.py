@@ -8,8 +8,6 @@ import uuid
 from datetime import timedelta
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -20,6 +18,7 @@ from experiments.storing import Columns
 from experiments.tests.crowds import crowd, param
 from experiments.tests.hostile import MARKDOWN, TEXTS, is_inert
 from experiments.tests.reading_pages import link, page_of, table_of
+from exptrack.tests.statements import cost
 
 FRAGMENT = {"HX-Request": "true"}
 
@@ -394,9 +393,7 @@ def test_statements_do_not_grow_with_runs(signed_in, alice, experiment, here, qu
     visit = signed_in(alice)
 
     def statements():
-        with CaptureQueriesContext(connection) as captured:
-            page_of(visit.get(f"{here}?{query}"))
-        return len(captured)
+        return cost(visit.get, f"{here}?{query}")
 
     crowd(experiment, alice, 3)
     few = statements()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from experiments import recording
@@ -12,6 +10,7 @@ from experiments.models import Experiment, Param
 from experiments.tests.crowds import crowd
 from experiments.tests.hostile import TEXTS, is_inert
 from experiments.tests.reading_pages import link, page_of
+from exptrack.tests.statements import cost
 
 
 @pytest.fixture
@@ -99,9 +98,7 @@ def test_statements_do_not_grow_with_runs(signed_in, alice, experiment, menu):
     visit = signed_in(alice)
 
     def statements():
-        with CaptureQueriesContext(connection) as captured:
-            page_of(visit.get(f"{menu}?group=params.lr"))
-        return len(captured)
+        return cost(visit.get, f"{menu}?group=params.lr")
 
     crowd(experiment, alice, 3)
     few = statements()

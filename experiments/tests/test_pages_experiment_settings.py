@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import User
@@ -13,6 +11,7 @@ from experiments import curating, recording
 from experiments.models import Collaborator, Experiment
 from experiments.tests.hostile import MARKDOWN, TEXTS, is_inert
 from experiments.tests.reading_pages import link, page_of
+from exptrack.tests.statements import cost
 
 FRAGMENT = {"HX-Request": "true"}
 POSTS = (
@@ -291,12 +290,9 @@ def test_hostile_text_stays_text(signed_in, alice, charlie, experiment, here, pa
 def test_statements_do_not_grow_with_people_and_tags(signed_in, alice, experiment, here):
     visit = signed_in(alice)
     visit.get(here)
-    with CaptureQueriesContext(connection) as few:
-        visit.get(here)
+    few = cost(visit.get, here)
     for number in range(30):
         user = User.objects.create_user(f"u{number}")
         Collaborator.objects.create(experiment=experiment, user=user, role="viewer")
     Experiment.objects.update(tags={f"t{n}": "" for n in range(60)})
-    with CaptureQueriesContext(connection) as many:
-        visit.get(here)
-    assert len(many) == len(few) <= 8
+    assert cost(visit.get, here) == few <= 8

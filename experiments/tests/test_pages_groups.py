@@ -7,8 +7,6 @@ import io
 from urllib.parse import unquote
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from experiments import recording
@@ -17,6 +15,7 @@ from experiments.storing import Columns
 from experiments.tests.crowds import crowd
 from experiments.tests.hostile import TEXTS, is_inert
 from experiments.tests.reading_pages import link, page_of, table_of
+from exptrack.tests.statements import cost
 
 
 @pytest.fixture
@@ -214,9 +213,7 @@ def test_statements_do_not_grow_with_runs(signed_in, alice, experiment, here, gr
     visit = signed_in(alice)
 
     def statements():
-        with CaptureQueriesContext(connection) as captured:
-            page_of(visit.get(f"{here}?group={group}&saved=none"))
-        return len(captured)
+        return cost(visit.get, f"{here}?group={group}&saved=none")
 
     crowd(experiment, alice, 20)
     few = statements()

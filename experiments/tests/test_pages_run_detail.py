@@ -8,9 +8,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -20,6 +18,7 @@ from experiments.models import Collaborator, Environment, Experiment, Metric, Ru
 from experiments.storing import Columns
 from experiments.tests.hostile import MARKDOWN, TEXTS, is_inert
 from experiments.tests.reading_pages import link, page_of, table_of
+from exptrack.tests.statements import cost
 
 FRAGMENT = {"HX-Request": "true"}
 
@@ -409,9 +408,7 @@ def test_statements_do_not_grow_with_what_a_run_holds(signed_in, alice, here, ru
     visit = signed_in(alice)
 
     def statements(path):
-        with CaptureQueriesContext(connection) as captured:
-            page_of(visit.get(path))
-        return len(captured)
+        return cost(visit.get, path)
 
     log(run, **{f"g{n % 2}/m{n}": [1.0] for n in range(3)})
     start(alice, "child 0", parent=run.pk)

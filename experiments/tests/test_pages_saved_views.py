@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from experiments.models import Collaborator, Experiment, SavedView
@@ -12,6 +10,7 @@ from experiments.saved_views import kept_query
 from experiments.tests.crowds import crowd
 from experiments.tests.hostile import TEXTS, is_inert
 from experiments.tests.reading_pages import link, page_of, table_of
+from exptrack.tests.statements import cost
 
 
 @pytest.fixture
@@ -281,9 +280,7 @@ def test_statements_do_not_grow_with_views(signed_in, alice, charlie, experiment
     visit = signed_in(charlie)
 
     def statements():
-        with CaptureQueriesContext(connection) as captured:
-            page_of(visit.get(f"{here}?saved=none"))
-        return len(captured)
+        return cost(visit.get, f"{here}?saved=none")
 
     make(experiment, alice, "one", shared=True)
     few = statements()

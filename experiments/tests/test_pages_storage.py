@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from django.core.cache import cache
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -16,6 +14,7 @@ from experiments.storing import Columns
 from experiments.tests.crowds import crowd
 from experiments.tests.hostile import TEXTS, is_inert
 from experiments.tests.reading_pages import page_of, table_of
+from exptrack.tests.statements import cost
 
 HERE = reverse("storage")
 
@@ -140,9 +139,7 @@ def test_hostile_text_stays_text(signed_in, alice, ada, payload):
 def test_statements_do_not_grow_with_experiments(signed_in, alice, ada):
     def statements():
         cache.clear()
-        with CaptureQueriesContext(connection) as captured:
-            visit.get(HERE)
-        return len(captured)
+        return cost(visit.get, HERE)
 
     visit = signed_in(ada)
     make(alice, "first", 1)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -15,6 +13,7 @@ from experiments.models import Collaborator, Experiment, Run, Tail
 from experiments.tests.crowds import crowd
 from experiments.tests.hostile import TEXTS, is_inert
 from experiments.tests.reading_pages import page_of, table_of
+from exptrack.tests.statements import cost
 
 TRASH, PURGE = reverse("trash"), reverse("trash-purge")
 FRAGMENT = {"HX-Request": "true"}
@@ -273,9 +272,7 @@ def test_statements_do_not_grow_with_rows(signed_in, alice, ada):
             start(alice, f"r{number}-{count}", trashed_by=alice)
 
     def statements(visit, path):
-        with CaptureQueriesContext(connection) as captured:
-            page_of(visit.get(path))
-        return len(captured)
+        return cost(visit.get, path)
 
     paths = (TRASH, f"{TRASH}?kind=runs", PURGE)
     fill(2)

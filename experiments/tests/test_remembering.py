@@ -8,7 +8,6 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import Token, User
@@ -17,6 +16,7 @@ from experiments.models import Experiment, Metric, Run
 from experiments.remembering import MOST_REMEMBERED, Known, Memory, memory
 from experiments.storing import Columns, OpenSeries
 from experiments.tests.holding import stored
+from exptrack.tests.statements import cost
 
 pytestmark = pytest.mark.only_on("postgresql")
 
@@ -39,12 +39,6 @@ def log(script, run, *values, seq=None, names=("loss",), **extra):
     return script.post(f"/api/v1/runs/{run.pk}/log/", body)
 
 
-def cost(action) -> int:
-    with CaptureQueriesContext(connection) as queries:
-        assert action().status_code == 200
-    return len(queries)
-
-
 def out_of_date(run, change):
     """Do `change`, and remember of the run what was known before it, as another process would."""
     known = memory.take(run.pk)
@@ -56,10 +50,10 @@ def out_of_date(run, change):
 
 
 def test_each_further_batch_is_one_statement_whatever_its_names(script, run):
-    assert cost(lambda: log(script, run, 1.0, seq=1)) == 1
-    assert cost(lambda: log(script, run, 2.0, seq=2)) == 1
-    assert cost(lambda: log(script, run, *range(100), seq=3, names="abcdefgh")) == 1
-    assert cost(lambda: log(script, run, 3.0, names=["loss", "a"])) == 1
+    assert cost(log, script, run, 1.0, seq=1) == 1
+    assert cost(log, script, run, 2.0, seq=2) == 1
+    assert cost(log, script, run, *range(100), seq=3, names="abcdefgh") == 1
+    assert cost(log, script, run, 3.0, names=["loss", "a"]) == 1
     assert stored(run)["loss"] == [1.0, 2.0, 3.0]
     assert stored(run)["a"] == [*range(100), 3.0]
 
@@ -67,7 +61,7 @@ def test_each_further_batch_is_one_statement_whatever_its_names(script, run):
 def test_a_run_found_at_work_is_remembered_once_nobody_else_writes_to_it(script, run):
     log(script, run, 1.0, seq=1)
     memory.take(run.pk)
-    costs = [cost(lambda seq=seq: log(script, run, float(seq), seq=seq)) for seq in range(2, 6)]
+    costs = [cost(log, script, run, float(seq), seq=seq) for seq in range(2, 6)]
     assert costs == [3, 3, 1, 1]  # look the token up, read, write
     assert stored(run) == {"loss": [1.0, 2.0, 3.0, 4.0, 5.0]}
 
@@ -125,7 +119,7 @@ def test_a_repeat_of_what_another_process_stored_adds_nothing(script, run):
 )
 def test_what_a_token_no_longer_opens_is_shut_at_once(script, run, change, status):
     log(script, run, 1.0, seq=1)
-    assert cost(lambda: log(script, run, 2.0, seq=2)) == 1
+    assert cost(log, script, run, 2.0, seq=2) == 1
     change()
     assert log(script, run, 3.0, seq=3).status_code == status
     assert stored(run) == {"loss": [1.0, 2.0]}
@@ -184,7 +178,7 @@ def test_memory_is_bounded_and_forgets_the_least_recent():
 def test_a_new_connection_may_be_to_a_restored_backup_so_nothing_is_remembered(script, run):
     log(script, run, 1.0)
     connection.close()
-    assert cost(lambda: log(script, run, 2.0)) == 3
+    assert cost(log, script, run, 2.0) == 3
     assert stored(run) == {"loss": [1.0, 2.0]}
 
 

@@ -6,7 +6,6 @@ import re
 
 import pytest
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -17,6 +16,7 @@ from experiments.models import Experiment, Metric, Run
 from experiments.selecting import everything, selection
 from experiments.tests.crowds import crowd
 from experiments.tests.reading_pages import page_of
+from exptrack.tests.statements import statements_of
 
 QUERIES = ("params.lr > 0.01 and metrics.val/accuracy > 0.5", "name ~ a", "params.absent = 1",
            "metrics.val/loss.mean > 0", "not params.optimizer = adam")  # fmt: skip
@@ -87,11 +87,9 @@ def test_sqlite_chooses_a_page_before_it_reads_runs(experiment, ordering):
     order = parse_ordering(ordering)
     rows = everything(Run.objects.inside(experiment).for_table())
     segment = rows.segments(order, experiment.pk)[0]
-    with CaptureQueriesContext(connection) as captured:
-        assert len(segment.first(order.descending, None, 10)) == 10
-    (page,) = captured
+    [page] = statements_of(segment.first, order.descending, None, 10)
     with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN QUERY PLAN {page['sql']}")
+        cursor.execute(f"EXPLAIN QUERY PLAN {page}")
         plan = [row[-1] for row in cursor.fetchall()]
     assert any(step.startswith("LIST SUBQUERY") for step in plan)
     assert any("metric_last" in step or "param_number" in step for step in plan)
@@ -103,10 +101,8 @@ def test_runs_at_the_far_end_of_an_order_are_found_once_and_not_walked_to(experi
     last = sorted(Metric.objects.filter(name="val/loss").values_list("last", flat=True))
     rows = asked(experiment, f"metrics.val/loss < {last[15]}")
     found = selection(rows, parse_ordering("-metrics.val/loss"))
-    with CaptureQueriesContext(connection) as captured:
-        assert listed(found, experiment, "-metrics.val/loss")
-    finding = [each for each in captured if re.search("STRING_AGG|GROUP_CONCAT", each["sql"])]
-    assert len(finding) == 1
+    sent = statements_of(listed, found, experiment, "-metrics.val/loss")
+    assert len([each for each in sent if re.search("STRING_AGG|GROUP_CONCAT", each)]) == 1
 
 
 def test_up_to_the_limit_all_are_counted(experiment, monkeypatch):
@@ -136,7 +132,6 @@ def run_ids(page) -> list[str]:
 
 def test_a_selection_of_few_is_looked_for_once(signed_in, alice, experiment):
     here = reverse("experiment-detail", args=[experiment.pk])
-    with CaptureQueriesContext(connection) as captured:
-        signed_in(alice).get(here, {"q": "name ~ a", "ordering": "-metrics.val/loss"})
-    looking = [each for each in captured if re.search(r"LOWER\(.*name", each["sql"])]
-    assert len(looking) == 1
+    query = {"q": "name ~ a", "ordering": "-metrics.val/loss"}
+    sent = statements_of(lambda: signed_in(alice).get(here, query))
+    assert len([each for each in sent if re.search(r"LOWER\(.*name", each)]) == 1

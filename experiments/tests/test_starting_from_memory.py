@@ -5,8 +5,6 @@ import uuid
 from datetime import timedelta
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import Token, User
@@ -14,6 +12,7 @@ from experiments import recording
 from experiments.models import Experiment, Metric, Run
 from experiments.tests.holding import stored
 from experiments.upkeep import verify_metric
+from exptrack.tests.statements import cost
 
 pytestmark = pytest.mark.only_on("postgresql")
 
@@ -45,12 +44,6 @@ def sweep(script) -> Experiment:
     return Experiment.objects.get()
 
 
-def statements(action) -> int:
-    with CaptureQueriesContext(connection) as queries:
-        action()
-    return len(queries)
-
-
 def own(shown: dict) -> dict:
     """What is not the same in every run."""
     moments = ("id", "url", "last_seen_at", "duration")
@@ -58,8 +51,8 @@ def own(shown: dict) -> dict:
 
 
 def test_a_start_is_one_statement_whatever_it_brings(script):
-    assert statements(lambda: script.post(LIST, {"experiment": "sweep"})) == 1
-    assert statements(lambda: script.post(LIST, {**FULL, "id": str(uuid.uuid4())})) == 1
+    assert cost(script.post, LIST, {"experiment": "sweep"}) == 1
+    assert cost(script.post, LIST, {**FULL, "id": str(uuid.uuid4())}) == 1
 
 
 def test_it_stores_and_tells_what_the_long_way_does(script, sweep):
@@ -87,7 +80,7 @@ def test_the_experiment_s_last_run_moves_on_and_never_back(script, sweep):
 def test_the_run_goes_on_behind_its_first_points(script):
     run = Run.objects.get(pk=script.post(LIST, FULL).json()["id"])
     batch = {"writer": "w", "seq": 2, "metrics": {"acc": 2.0}}
-    assert statements(lambda: script.post(f"{LIST}{run.pk}/log/", batch)) == 1
+    assert cost(script.post, f"{LIST}{run.pk}/log/", batch) == 1
     assert stored(run)["acc"] == [1.0, 2.0]
 
 
