@@ -100,7 +100,7 @@ def downsample(x: np.ndarray, y: np.ndarray, buckets: int, is_log: bool = False)
     return Buckets(x[index], y[index], lo, hi, nan, inf, False, index)
 
 
-def bucket_starts(x: np.ndarray, buckets: int, is_log: bool = False) -> np.ndarray:
+def bucket_starts(x: np.ndarray, buckets: int, is_log: bool) -> np.ndarray:
     """Where each bucket that is not empty begins in x: the first point alone, then at most
     `buckets` - 1 of equal widths. One bucket in all for `buckets` 1. With `is_log` the widths
     are equal in log x, behind a bucket for all that is not above 0."""

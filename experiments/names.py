@@ -43,9 +43,7 @@ VALUES = """
 VALUES_LOOKED_AT = 500
 
 
-def values_in(
-    experiment_id: uuid.UUID, kind: str, name: str, text: str = "", most: int = 20
-) -> list[str]:
+def values_in(experiment_id: uuid.UUID, kind: str, name: str, text: str, most: int) -> list[str]:
     """Values that a param or tag has in an experiment and that contain `text` in any case, as
     texts, cut to 200 characters; of the first 500, found by the index as names are."""
     meta = TABLES[kind]

@@ -74,9 +74,9 @@ SELECT_MARK = "SELECT seq, digest FROM experiments_writer WHERE run_id = %s AND 
 # --- Experiments -----------------------------------------------------------------------------
 
 
-def resolve_experiment(*, user: User, name_or_id: str, create: bool = True) -> Experiment:
+def resolve_experiment(*, user: User, name_or_id: str) -> Experiment:
     """The living experiment meant by a text: an id, or a name: mine, else internal, else the
-    single one shared with me; else, with `create`, a new internal one."""
+    single one shared with me; else a new internal one."""
     if (experiment_id := uuid_in(name_or_id)) is not None:
         experiment = access.readable_experiment(user, experiment_id)
         if experiment.trashed_at is not None:
@@ -87,8 +87,6 @@ def resolve_experiment(*, user: User, name_or_id: str, create: bool = True) -> E
         found = Experiment.objects.visible_to(user).alive().named(name, user)
         if found is not None:
             return found
-        if not create:
-            break
         try:
             return create_experiment(user=user, name=name)
         except Conflict:
