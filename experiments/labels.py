@@ -19,6 +19,7 @@ from experiments.values import (
     ParamValue,
     field_name,
     param_value,
+    storable,
 )
 from exptrack.databases import write_together
 
@@ -89,7 +90,7 @@ def checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
     prepared, faults = {}, {}
     for name, text in tags.items():
         try:
-            if len(text.encode()) > PARAM_BYTES:
+            if len(storable(text).encode()) > PARAM_BYTES:
                 raise InvalidValue(f"A tag has at most {PARAM_BYTES // 1024} KiB.")
             put_once(prepared, field_name(name), text)
         except InvalidValue as error:

@@ -28,6 +28,7 @@ FIELD_NAME = re.compile(r"[\w\-./:]([\w\-./: ]*[\w\-./:])?")
 UUID_FORM = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}", re.I)
 # Direction overrides can make one name look like another.
 BIDI_CONTROLS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # NUL and lone surrogates
 DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 # Below this a float with no fraction is written as the integer it equals.
 INTEGER_LIMIT = 2.0**63
@@ -84,6 +85,13 @@ def printable(text: str, what: str) -> str:
     """`text` itself, unless it holds control characters or direction overrides."""
     if any(char in BIDI_CONTROLS or unicodedata.category(char) == "Cc" for char in text):
         raise InvalidValue(f"{what} cannot hold control characters or direction overrides.")
+    return text
+
+
+def storable(text: str) -> str:
+    """`text` itself, unless it holds what one of the databases cannot keep."""
+    if UNSTORABLE.search(text):
+        raise InvalidValue("Text cannot hold the character NUL, nor half a character (\\ud800).")
     return text
 
 

@@ -6,6 +6,7 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from django.forms.fields import InvalidJSONInput
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -19,12 +20,20 @@ from experiments.values import InvalidValue, experiment_title, title
 IN_TRASH = ("trashed_at", "trashed_by")
 
 
+class TagsField(forms.JSONField):
+    """Tags as JSON; what cannot be used is shown as it was typed."""
+
+    def bound_data(self, data: str, initial: object) -> InvalidJSONInput:
+        return InvalidJSONInput(data)
+
+
 class ExperimentForm(forms.ModelForm):
     """An experiment's own fields, by the rules of the API."""
 
     class Meta:
         model = Experiment
         fields = ["name", "description", "status", "visibility", "owner", "tags"]
+        field_classes = {"tags": TagsField}
 
     def clean_name(self) -> str:
         try:
@@ -96,6 +105,12 @@ class RunForm(forms.ModelForm):
             return title(self.cleaned_data["name"])
         except InvalidValue as error:
             raise ValidationError(str(error)) from error
+
+    def clean_status(self) -> str:
+        status = self.cleaned_data["status"]
+        if status == Run.Status.QUEUED and self.instance.has_ended:
+            raise ValidationError("A run that has ended cannot be queued again.")
+        return status
 
     def _get_validation_exclusions(self) -> set[str]:
         # The end belongs to the status; curating.update_run sets both.

@@ -8,6 +8,7 @@ from django.apps import apps
 from django.contrib import admin
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import escape
 
 from experiments import curating, recording
 from experiments.models import Experiment, Metric, Param, Run
@@ -100,6 +101,28 @@ def test_a_run_is_corrected_by_the_rules_of_its_life(operator, alice):
     assert (run.name, run.status) == ("better", "failed")
     assert run.ended_at is not None
     assert "control characters" in operator.post(path, {**form, "name": "a\u202eb"}).text
+
+
+def test_a_run_that_has_ended_is_not_queued_and_the_form_says_so(operator, alice):
+    run = started(alice, 1)[0]
+    recording.finish_run(run=run, status="finished")
+    path = reverse("admin:experiments_run_change", args=[run.pk])
+    form = {"name": "run", "experiment": run.experiment_id, "status": "queued", "notes": ""}
+    assert "A run that has ended cannot be queued again." in operator.post(path, form).text
+    run.refresh_from_db()
+    assert run.status == "finished"
+
+
+@pytest.mark.parametrize("tags", [r'{"a": "\u0000"}', r'{"a": "\ud800"}', r'{"\ud800": "a"}'])
+def test_tags_that_no_database_keeps_are_told_in_the_form(operator, alice, tags):
+    experiment = recording.create_experiment(user=alice, name="digits")
+    path = reverse("admin:experiments_experiment_change", args=[experiment.pk])
+    form = {"name": "digits", "status": "active", "visibility": "internal", "owner": alice.pk}
+    answer = operator.post(path, {**form, "tags": tags})
+    assert (answer.status_code, "errorlist" in answer.text) == (200, True)
+    assert escape(tags) in answer.text
+    experiment.refresh_from_db()
+    assert experiment.tags == {}
 
 
 def test_a_taken_experiment_name_is_told_in_the_form(operator, alice):
