@@ -40,6 +40,9 @@ from experiments.api.components import (
 from experiments.api.operations import CSV, OPERATIONS, PATH_IDS, REQUEST_ID, Operation
 
 OPTIONS = {
+    "TITLE": "ExpTrack API",
+    "DESCRIPTION": "Record, query and read machine-learning runs. See docs/api.md.",
+    "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "APPEND_COMPONENTS": COMPONENTS,
     "POSTPROCESSING_HOOKS": [],
