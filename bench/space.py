@@ -1,9 +1,9 @@
 """Bytes a point on disk, of the demo's real curves: all tables and indexes that grew.
 
 The curves are logged as a script would, some points of every series a batch, run after run, and
-every run is finished. The database is vacuumed now and then, as autovacuum does by itself, and
-in the end; PostgreSQL then still holds free space for what comes next, which VACUUM FULL would
-give back. SQLite's VACUUM always does.
+every run is finished. The database is vacuumed every few runs, as autovacuum does by itself once a
+minute, and in the end; PostgreSQL then still holds free space for what comes next, which VACUUM
+FULL would give back. SQLite's VACUUM always does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from served import ROOT, Served, arguments, machine, served
 DEMO = ROOT / "experiments" / "demo" / "digits.json.gz"
 LONG = "train/loss"
 PREFIX = "experiments_"
-RUNS_A_VACUUM = 10
 
 Curve = tuple[np.ndarray, np.ndarray, np.ndarray]  # steps, times, values
 
@@ -101,15 +100,15 @@ def sizes(database: str, vacuum: str = "VACUUM") -> dict[str, int]:
         return dict(cursor.fetchall())
 
 
-def log_many(server: Served, runs: list[dict[str, Curve]], batch: int, least: int) -> int:
-    """Log whole runs until there are at least so many points; how many there are."""
+def log_many(server: Served, runs: list[dict[str, Curve]], options: argparse.Namespace) -> int:
+    """Log whole runs until there are as many points as asked for; how many there are."""
     points = 0
     for number, run in enumerate(cycle(runs), 1):
-        log(server, run, batch)
+        log(server, run, options.batch)
         points += sum(len(values) for _, _, values in run.values())
-        if number % RUNS_A_VACUUM == 0:
+        if number % options.every == 0:
             sizes(server.database)
-        if points >= least:
+        if points >= options.points:
             return points
     return 0
 
@@ -118,7 +117,7 @@ def measured(_: int, name: str, options: argparse.Namespace) -> str:
     """One row of the table."""
     with served(options.database) as server:
         before = sizes(server.database)
-        points = log_many(server, kinds()[name], options.batch, options.points)
+        points = log_many(server, kinds()[name], options)
         loose = sizes(server.database)
         full = "VACUUM" if server.database == "sqlite" else "VACUUM FULL"
         tight = sizes(server.database, full)
@@ -133,6 +132,7 @@ def main() -> None:
     parser = arguments(__doc__, scaled=False)
     parser.add_argument("--batch", type=int, default=20, help="points of each series in a batch")
     parser.add_argument("--points", type=int, default=500_000, help="of each kind, at least")
+    parser.add_argument("--every", type=int, default=10, help="runs between two vacuums")
     options = parser.parse_args()
     print(f"{options.database}; {machine()}; {options.batch} points of each series a batch\n")
     print("| curves | points | bytes a point | packed by VACUUM FULL | of that by table |")
