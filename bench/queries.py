@@ -101,10 +101,10 @@ def acts(experiment: Experiment, query: str) -> Iterator[tuple[str, Callable[[],
 
     now = timezone.now()
     rows = matching(Run.objects.inside(experiment).for_table(), search.parse(query), now)
-    yield "found and counted", lambda: selection(rows).total[0]
+    yield "found and counted", lambda: selection(rows, experiment.pk).total[0]
     for text in ORDERINGS:
         ordering = parse_ordering(text)
-        found = selection(rows, ordering)
+        found = selection(rows, experiment.pk)
 
         def first(found: Selection = found, ordering: Ordering = ordering) -> int:
             segment = found.segments(ordering, experiment.pk, now)[0]

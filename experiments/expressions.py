@@ -15,6 +15,7 @@ from django.db.models import (
     FloatField,
     Func,
     TextField,
+    UUIDField,
     Value,
 )
 from django.db.models.functions import Lower
@@ -121,11 +122,27 @@ class Words(Aggregate):
 
 
 class Whether(Func):
-    """A condition that stays one: PostgreSQL makes no join of it."""
+    """An `Exists` that is asked of one row after the other. Else PostgreSQL makes a join of it, or
+    first gathers all that it would find, whatever few rows are wanted: 45 ms instead of 1."""
 
     output_field = BooleanField()
     conditional = True
-    template = "(CASE WHEN %(expressions)s THEN TRUE ELSE FALSE END)"
+    arity = 1
+    template = "%(expressions)s"
+
+    def as_postgresql(self, compiler, connection, **context):  # noqa: ANN001, ANN201
+        (exists,) = self.source_expressions
+        return exists.as_sql(compiler, connection, template="((%(subquery)s) IS NOT NULL)")
+
+
+class Unseen(Func):
+    """An id that PostgreSQL learns of once its plan is made, for one as frequent as they are on
+    average."""
+
+    template = "(SELECT %(expressions)s)"
+
+    def __init__(self, pk: uuid.UUID) -> None:
+        super().__init__(Value(pk, output_field=UUIDField()))
 
     def as_sqlite(self, compiler, connection, **context):  # noqa: ANN001, ANN201
         return self.as_sql(compiler, connection, template="%(expressions)s")

@@ -28,10 +28,13 @@ from django.db.models import (
     Value,
     When,
 )
+from django.db.models.fields.related_lookups import RelatedExact
 from django.db.models.functions import Cast, Coalesce, Concat, Lower, NullIf, StrIndex
 from django.db.models.lookups import Exact, GreaterThan, IsNull
+from django.db.models.sql.where import WhereNode
 from django.utils import timezone
 
+from experiments.expressions import Unseen
 from experiments.fields import Field, Ordering
 from experiments.paging import Segment, keyed, unkeyed
 from experiments.values import uuid_in
@@ -229,12 +232,12 @@ class RunQuerySet(models.QuerySet):
         started = self.filter(started_at__isnull=False).select_related(None)
         return list(started.order_by("-started_at", "-id").only("pk")[:count])
 
-    def with_status(self, status: str) -> RunQuerySet:
+    def with_status(self, status: str, now: datetime | None = None) -> RunQuerySet:
         """Of one shown status; `running` and `lost` are disjoint."""
         if status == "lost":
-            return self.filter(is_lost())
+            return self.filter(is_lost(now))
         found = self.filter(status=status)
-        return found.exclude(is_lost()) if status == "running" else found
+        return found.exclude(is_lost(now)) if status == "running" else found
 
     def searched(self, text: str) -> RunQuerySet:
         """Whose name contains the text in any case, or whose id it is."""
@@ -251,6 +254,22 @@ class RunQuerySet(models.QuerySet):
         """With what a row of the runs table names, without the long texts."""
         return self.select_related("experiment", "owner").defer("notes", "error")
 
+    def planned_as_any(self) -> RunQuerySet:
+        """The same, where they are of one experiment planned as for any other: to be joined with
+        its params, tags or metrics. PostgreSQL looks at a table when a tenth of it is new. Of an
+        experiment that is not known since it believes that it has one row in each table, and
+        compares each of its runs with each of its params: minutes for 100,000."""
+        found, experiment = self.all(), self.model._meta.get_field("experiment")
+        where = found.query.where
+        children = [
+            Exact(each.lhs, Unseen(each.rhs))
+            if isinstance(each, RelatedExact) and each.lhs.target == experiment
+            else each
+            for each in where.children
+        ]
+        found.query.where = WhereNode(children, where.connector, where.negated)
+        return found
+
     def segments(
         self,
         ordering: Ordering,
@@ -258,11 +277,16 @@ class RunQuerySet(models.QuerySet):
         now: datetime | None = None,
     ) -> list[Segment]:
         """The listing in one order, as of a moment. Inside one experiment these are served by an
-        index: started, name, metric (its last value), param; the others are sorted."""
+        index: started, created, ended, name, status, metric (its last value), param; the others
+        are sorted."""
         if ordering.field.kind == "metric":
             return self.by_metric(ordering.field, experiment_id)
         if ordering.field.kind == "param":
             return self.by_param(ordering.field, experiment_id)
+        if ordering.field.name == "status":
+            # One after the other, each by id: sorted together they would all be read.
+            shown = sorted(STATUSES, reverse=ordering.descending)
+            return [unkeyed(self.with_status(status, now)) for status in shown]
         key = ATTRIBUTE_KEYS[ordering.field.name](now or timezone.now())
         if ordering.field.name in ("started", "ended", "duration"):
             column = {"ended": "ended_at"}.get(ordering.field.name, "started_at")
@@ -313,8 +337,8 @@ class RunQuerySet(models.QuerySet):
         """Joined as `found` with its row of this name; the experiment lets the index lead."""
         condition = Q(**{f"{relation}__name": name})
         if experiment_id is not None:
-            condition &= Q(**{f"{relation}__experiment": experiment_id})
-        return self.annotate(found=FilteredRelation(relation, condition=condition))
+            condition &= Q(**{f"{relation}__experiment": Unseen(experiment_id)})
+        return self.planned_as_any().annotate(found=FilteredRelation(relation, condition=condition))
 
 
 def keys_of(
@@ -340,7 +364,6 @@ def duration_key(now: datetime) -> ExpressionWrapper:
 
 ATTRIBUTE_KEYS = {
     "name": lambda now: F("name"),
-    "status": shown_status,
     "owner": lambda now: F("owner__username"),
     "experiment": lambda now: F("experiment__name"),
     "created": lambda now: F("created_at"),

@@ -56,14 +56,12 @@ def listed(
     return rows, ordering, filterset
 
 
-def found_first(
-    request: Request, rows: RunQuerySet, experiment: Experiment | None, ordering: Ordering
-) -> Selection:
+def found_first(request: Request, rows: RunQuerySet, experiment: Experiment | None) -> Selection:
     """The rows, by their ids where the request narrows them to few."""
     is_narrowed = not RunFilter.base_filters.keys().isdisjoint(request.query_params)
     if not is_narrowed:
         return Selection(rows, is_whole=True)
-    return selection(rows, ordering if experiment else None)
+    return selection(rows, experiment and experiment.pk)
 
 
 def columns_of(request: Request) -> list | None:
@@ -133,7 +131,7 @@ class RunList(ApiView):
         if ordering.field.kind == "attribute":
             found = Selection(rows)
         else:
-            found = found_first(request, rows, experiment, ordering)
+            found = found_first(request, rows, experiment)
         columns = columns_of(request)
         experiment_id = experiment and experiment.pk
 
@@ -259,7 +257,7 @@ class RunCsv(AnyAcceptView):
         rows = Run.objects.visible_to(request.user).alive().for_table()
         rows, ordering, filters = listed(request, rows, ApiRunFilter)
         experiment = filters.chosen_experiment()
-        found = found_first(request, rows, experiment, ordering)
+        found = found_first(request, rows, experiment)
         segments = found.segments(ordering, experiment and experiment.pk)
         lines = run_values.csv_of_runs(segments, ordering, columns_of(request))
         return csv_response(lines, "runs.csv")
@@ -275,7 +273,7 @@ class ExperimentCsv(AnyAcceptView):
         experiment = access.readable_experiment(request.user, path_id(pk))
         rows = Run.objects.visible_to(request.user).alive().for_table()
         rows, ordering, _ = listed(request, rows.filter(experiment=experiment), RunFilter)
-        found = found_first(request, rows, experiment, ordering)
+        found = found_first(request, rows, experiment)
         segments = found.segments(ordering, experiment.pk)
         lines = run_values.csv_of_runs(segments, ordering, columns_of(request))
         return csv_response(lines, "runs.csv")

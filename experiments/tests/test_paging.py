@@ -175,6 +175,16 @@ def test_values_go_up_or_down_and_what_has_none_comes_last_both_ways(crowd, db):
         assert finite == sorted(finite, reverse=bool(sign))
 
 
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_statuses_go_as_they_are_shown_the_lost_among_them(crowd, db, sign):
+    chosen = parse_ordering(f"{sign}status")
+    rows = Run.objects.filter(experiment=crowd)
+    forward, _ = walked(lambda now: rows.segments(chosen, crowd.pk, now), chosen.descending)
+    shown = {run.pk: run.shown_status for run in rows}
+    assert set(shown.values()) == {"failed", "finished", "lost", "queued"}
+    assert [shown[pk] for pk in forward] == sorted(shown.values(), reverse=bool(sign))
+
+
 # --- Over the API ------------------------------------------------------------------------------
 
 

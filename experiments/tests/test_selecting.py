@@ -13,7 +13,7 @@ from experiments import paging, search
 from experiments.fields import parse_ordering
 from experiments.matching import matching
 from experiments.models import Experiment, Metric, Run
-from experiments.selecting import everything, selection
+from experiments.selecting import SAMPLE, everything, selection
 from experiments.tests.crowds import crowd
 from experiments.tests.reading_pages import page_of
 from exptrack.tests.statements import statements_of
@@ -21,7 +21,9 @@ from exptrack.tests.statements import statements_of
 QUERIES = ("params.lr > 0.01 and metrics.val/accuracy > 0.5", "name ~ a", "params.absent = 1",
            "metrics.val/loss.mean > 0", "not params.optimizer = adam")  # fmt: skip
 ORDERINGS = ("started", "-metrics.val/loss", "params.lr", "-params.optimizer", "duration", "name",
-             "metrics.val/loss.min", "-metrics.val/loss.max", "-metrics.val/loss.mean")  # fmt: skip
+             "metrics.val/loss.min", "-metrics.val/loss.max", "-metrics.val/loss.mean",
+             "-status")  # fmt: skip
+BY_LOSS = parse_ordering("metrics.val/loss")
 
 
 @pytest.fixture
@@ -63,9 +65,11 @@ def test_few_or_many_they_are_the_same_in_every_order(experiment, query, limit, 
     monkeypatch.setattr("experiments.paging.COUNT_LIMIT", limit)
     monkeypatch.setattr("experiments.selecting.MOST_FOUND", most)
     monkeypatch.setattr("experiments.selecting.STRETCH", 9)
+    monkeypatch.setattr("experiments.selecting.SAMPLE", 4)
     rows = asked(experiment, query)
+    assert selection(rows).newest(experiment.pk, 5) == rows.newest(5)
     for ordering in ORDERINGS:
-        found = selection(rows, parse_ordering(ordering))
+        found = selection(rows, experiment.pk)
         assert found.total == paging.bounded_count(rows)
         assert listed(found, experiment, ordering) == listed(rows, experiment, ordering)
 
@@ -100,9 +104,38 @@ def test_runs_at_the_far_end_of_an_order_are_found_once_and_not_walked_to(experi
     monkeypatch.setattr("experiments.selecting.STRETCH", 5)
     last = sorted(Metric.objects.filter(name="val/loss").values_list("last", flat=True))
     rows = asked(experiment, f"metrics.val/loss < {last[15]}")
-    found = selection(rows, parse_ordering("-metrics.val/loss"))
+    found = selection(rows)
     sent = statements_of(listed, found, experiment, "-metrics.val/loss")
     assert len([each for each in sent if re.search("STRING_AGG|GROUP_CONCAT", each)]) == 1
+
+
+@pytest.mark.only_on("postgresql")
+def test_postgresql_is_not_told_of_which_experiment_it_joins_rows(experiment):
+    """Of one that it does not know yet it would believe that each table has one row."""
+    every_run = everything(Run.objects.inside(experiment))
+    segment, _ = every_run.segments(BY_LOSS, experiment.pk)
+    sent = [
+        *statements_of(selection, asked(experiment, QUERIES[0]), experiment.pk),
+        *statements_of(segment.first, True, None, 10),
+    ]
+    found, page = (sql for sql in sent if re.search('STRING_AGG|JOIN "experiments_metric"', sql))
+    for joined, times in ((found, 1), (page, 2)):
+        assert joined.count(f"(SELECT '{experiment.pk.hex}'::uuid)") == times
+        assert joined.count(experiment.pk.hex) == times
+
+
+@pytest.mark.only_on("postgresql")
+@pytest.mark.parametrize("query", [QUERIES[0], QUERIES[0].replace("and", "or"), QUERIES[-1]])
+def test_of_many_only_as_many_are_asked_as_a_page_needs(experiment, query, monkeypatch):
+    """A set of all that meet a condition is not gathered for it."""
+    monkeypatch.setattr("experiments.paging.COUNT_LIMIT", 3)
+    found = selection(asked(experiment, query))
+    newest, *_ = statements_of(found.newest, experiment.pk, 5)
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {newest}")
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert "hashed" not in plan
+    assert "Semi Join" not in plan
 
 
 def test_up_to_the_limit_all_are_counted(experiment, monkeypatch):
@@ -130,8 +163,10 @@ def run_ids(page) -> list[str]:
     return [box["value"] for box in page.all("input", name="run")]
 
 
-def test_a_selection_of_few_is_looked_for_once(signed_in, alice, experiment):
+def test_few_are_looked_for_once_after_a_look_at_the_newest(signed_in, alice, experiment):
     here = reverse("experiment-detail", args=[experiment.pk])
     query = {"q": "name ~ a", "ordering": "-metrics.val/loss"}
     sent = statements_of(lambda: signed_in(alice).get(here, query))
-    assert len([each for each in sent if re.search(r"LOWER\(.*name", each)]) == 1
+    looking = [each for each in sent if re.search(r"LOWER\(.*name", each)]
+    assert len(looking) == 2
+    assert f"LIMIT {SAMPLE}" in looking[0]

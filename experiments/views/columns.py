@@ -43,7 +43,7 @@ def experiment_columns(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     asked = Asked.by(request)
     # Read from a copy: what only groups can be ordered by must not get lost on the way.
     selected, _, ordering, columns = asked_runs(Asked.by(request), experiment)
-    columns = named_first(columns or usual_columns(selected.rows, ordering))[1:]
+    columns = named_first(columns or usual_columns(selected, experiment, ordering))[1:]
     for name, by in (("up", -1), ("down", 1)):
         columns = moved(columns, asked.query.get(name, ""), by)
     text = asked.query.get("find", "")

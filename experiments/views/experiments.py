@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from accounts.snippets import LOG_A_RUN
-from experiments import access, outcomes, querysets, run_values, tables
+from experiments import access, outcomes, run_values, tables
 from experiments.cells import columns_of, rows_of
 from experiments.expressions import words_of
 from experiments.fields import Field, Ordering, parse_ordering
@@ -23,7 +23,7 @@ from experiments.listing import PAGE_SIZES, Asked
 from experiments.models import Experiment, Run
 from experiments.paging import CURSOR_PARAMETER, bounded_count
 from experiments.querysets import EXPERIMENT_KEYS, STATUSES, ExperimentQuerySet
-from experiments.selecting import Selection, by_ids, everything, selection
+from experiments.selecting import NEWEST_FIRST, Selection, by_ids, everything, selection
 from experiments.values import InvalidValue
 from experiments.views import groups
 from experiments.views.charts import choice
@@ -38,7 +38,6 @@ from exptrack.pages import wants_fragment
 EXPERIMENTS_PER_PAGE = 50
 # How often an open list looks for experiments that are new, and one that is empty for the first.
 LOOK_EVERY_SECONDS, LOOK_FOR_FIRST_EVERY_SECONDS = 30, 3
-NEWEST_FIRST = Ordering(Field("attribute", "started"), descending=True)
 
 
 @require_safe
@@ -169,7 +168,7 @@ def runs_context(asked: Asked, experiment: Experiment, group: Group | None) -> d
         descending=ordering.descending,
         limit=limit,
     )
-    fields = named_first(fields or usual_columns(found.rows, ordering))
+    fields = named_first(fields or usual_columns(found, experiment, ordering))
     columns = columns_of(page.rows, fields)
     return {
         "filters": filters,
@@ -210,14 +209,15 @@ def asked_runs(
     if group is not None:
         rows = by_ids(rows, words_of(group.run_ids))
     ordering = asked.read("ordering", parse_ordering, NEWEST_FIRST)
-    found = selection(rows, ordering) if filters or group else everything(rows)
+    found = selection(rows, experiment.pk) if filters or group else everything(rows)
     return found, filters, ordering, asked.read("columns", tables.parse_columns, None)
 
 
-def usual_columns(rows: querysets.RunQuerySet, ordering: Ordering) -> list[Field]:
+def usual_columns(found: Selection, experiment: Experiment, ordering: Ordering) -> list[Field]:
     """The default columns of a selection: those of its newest runs, whatever the order and the
     page, so that sorting does not exchange them; with the one it is sorted by."""
-    columns = tables.default_columns(rows.newest(tables.RUNS_LOOKED_AT))
+    newest = found.newest(experiment.pk, tables.RUNS_LOOKED_AT)
+    columns = tables.default_columns(newest)
     return columns if ordering.field in columns else [*columns, ordering.field]
 
 

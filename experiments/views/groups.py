@@ -55,7 +55,7 @@ def asked_group(asked: Asked, experiment: Experiment) -> Group | None:
 def asked_selection(asked: Asked, experiment: Experiment) -> tuple[QuerySet, dict]:
     """The runs that an address leaves to be grouped, and the filters in force."""
     rows, filters = asked.filtered(RunTableFilter, Run.objects.inside(experiment).for_table())
-    return selection(rows).rows if filters else rows, filters
+    return selection(rows, experiment.pk).rows if filters else rows, filters
 
 
 def asked_groups(
