@@ -27,7 +27,7 @@ def test_htmx_gets_the_remaining_tokens_and_the_message(signed_in, alice, token)
     response = revoke(signed_in(alice), Token.objects.get(name="ended"), headers=HTMX)
     assert response.text.count("<tr>") == 2  # the head and one token
     assert "<bdi>kept</bdi>" in response.text
-    assert 'hx-swap-oob="true"' in response.text
+    assert 'hx-swap-oob="innerHTML"' in response.text
     assert "“ended” is revoked" in response.text
 
 
