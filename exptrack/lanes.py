@@ -1,5 +1,4 @@
-"""gunicorn's threads with a lane for charts, so that nobody else stands in line behind them, and
-connections shared out between the workers.
+"""gunicorn's threads with a lane for charts, so that nobody else stands in line behind them.
 
 A chart takes the processor for many milliseconds, a batch hardly any. In one line, a dashboard
 that thirty people watch made every training script wait for all of them.
@@ -9,7 +8,6 @@ from __future__ import annotations
 
 import re
 import socket
-import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,8 +18,6 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 # Every address that answers with the points of charts, and no other, ends so.
 CHART = re.compile(rb"GET /[^ ?]*series/[ ?]")
 BEGIN_BYTES = 200
-HESITATION_SECONDS = 0.0001  # about what another process takes to wake up
-MOST_HESITATION_SECONDS = 0.001
 
 Handle = Callable[[TConn], object]
 
@@ -74,20 +70,8 @@ def asks_for_chart(conn: TConn) -> bool:
     return CHART.match(begin) is not None
 
 
-def hesitation(connections: int) -> float:
-    """Seconds that a worker with so many connections leaves a new one to others with fewer."""
-    return min(connections * HESITATION_SECONDS, MOST_HESITATION_SECONDS)
-
-
 class Worker(ThreadWorker):
     """gunicorn's worker with threads, in lanes."""
-
-    def accept(self, listener: socket.socket) -> None:
-        """Take a new connection, if no other worker was quicker: all are woken by it. A script
-        stays with the worker that took it, and one worker often took all of them."""
-        if self.cfg.workers > 1:
-            time.sleep(hesitation(self.nr_conns))
-        super().accept(listener)
 
     def get_thread_pool(self) -> Lanes:
         return Lanes(self.cfg.threads, max(1, self.cfg.threads // 4))

@@ -8,7 +8,7 @@ import pytest
 from django.urls import reverse
 
 from exptrack.lanes import CHART as CHART_ADDRESS
-from exptrack.lanes import Lanes, asks_for_chart, hesitation
+from exptrack.lanes import Lanes, asks_for_chart
 
 CHART = b"GET /api/v1/series/?run=1 HTTP/1.1"
 UUID = "01890000-0000-7000-8000-000000000000"
@@ -107,11 +107,3 @@ def test_every_address_of_points_for_charts_is_in_the_lane():
     names = {"api-series": [], "compare-series": [], "run-series": [UUID], "group-series": [UUID]}
     for name, args in names.items():
         assert CHART_ADDRESS.match(f"GET {reverse(name, args=args)}?x=step".encode()), name
-
-
-def test_who_has_fewer_connections_takes_the_next_and_nobody_hesitates_for_long():
-    waits = [hesitation(connections) for connections in range(200)]
-    assert waits[0] == 0
-    assert waits == sorted(waits)
-    assert len(set(waits[:9])) == 9
-    assert max(waits) == 0.001
