@@ -150,16 +150,18 @@ class Unseen(Func):
 
 class Among(Func):
     """Whether an id is one of many, which are given as words: as one text, since ten thousand
-    parameters take the client longer than the database. `one_by_one` has an index look for each:
-    PostgreSQL would rather read a table of millions than ask for ten thousand runs in it."""
+    parameters take the client longer than the database. On PostgreSQL they are rows to join with,
+    by whatever way is soonest. `at_once` makes an array of them: sooner where 100,000 are looked
+    for in one table, but where that is joined, each row of the other may go through the array anew:
+    two seconds for a page of 10,000 runs by a metric instead of 0.07."""
 
     output_field = BooleanField()
     conditional = True
 
-    def __init__(self, column: str, words: Iterable[str], *, one_by_one: bool = False) -> None:
+    def __init__(self, column: str, words: Iterable[str], *, at_once: bool = False) -> None:
         super().__init__(F(column))
         self.words = ",".join(words)
-        self.among = "IN (SELECT UNNEST(%s::uuid[]))" if one_by_one else "= ANY(%s::uuid[])"
+        self.among = "= ANY(%s::uuid[])" if at_once else "IN (SELECT UNNEST(%s::uuid[]))"
 
     def as_postgresql(self, compiler, connection, **context):  # noqa: ANN001, ANN201
         return self.compared(compiler, f"{{}} {self.among}", f"{{{self.words}}}")

@@ -151,7 +151,7 @@ def fields_of(grouping: Grouping, experiment_id: uuid.UUID, runs: Sequence[str])
         if name not in left_out
     ]
     differing = (
-        Param.objects.filter(Among("run", runs, one_by_one=True), name__in=names)
+        Param.objects.filter(Among("run", runs), name__in=names)
         .order_by("name")
         .values("name")
         .annotate(least=Min("text_head"), greatest=Max("text_head"), runs=Count("pk"))
@@ -182,9 +182,7 @@ def values_of(kind: str, names: Sequence[str], runs: Sequence[str]) -> QuerySet:
     is_long = When(length=TEXT_HEAD_LENGTH, then=MD5("text"))
     rest = Case(is_long, default=Value(""), output_field=CharField())
     typed = ("kind", "number") if kind == "param" else ()
-    rows = (
-        MODELS[kind].objects.filter(Among("run", runs, one_by_one=True), name__in=names).order_by()
-    )
+    rows = MODELS[kind].objects.filter(Among("run", runs), name__in=names).order_by()
     rows = rows.annotate(length=Length("text_head"), rest=rest)
     values = ("text_head", "rest", *typed)
     return (
@@ -215,7 +213,7 @@ def add_spreads(groups: Sequence[Group], columns: Iterable[Field]) -> None:
         named = {each.name: each for each in columns if each.aggregate == aggregate}
         pairs: dict[str, list[tuple[int, float]]] = {name: [] for name in named}
         rows = (
-            Metric.objects.filter(Among("run", runs, one_by_one=True), name__in=list(named))
+            Metric.objects.filter(Among("run", runs), name__in=list(named))
             .filter(metric_is_finite(aggregate))
             .order_by()
             .values_list(RUN_WORD, "name", metric_value(aggregate))

@@ -217,7 +217,8 @@ class Scattered:
                     return list(page_among(part, keys[:STRETCH], descending)[:limit])
             if self.words is None:
                 return None
-            keys = behind(part.keys.filter(Among("page_id", self.words)), descending, position)
+            among = Among("page_id", self.words, at_once=True)
+            keys = behind(part.keys.filter(among), descending, position)
             return list(page_among(part, keys[:limit], descending))
 
         return look

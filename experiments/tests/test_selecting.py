@@ -138,6 +138,19 @@ def test_of_many_only_as_many_are_asked_as_a_page_needs(experiment, query, monke
     assert "Semi Join" not in plan
 
 
+@pytest.mark.only_on("postgresql")
+def test_ids_that_were_found_are_rows_to_join_with_not_an_array_for_each_row(experiment):
+    """Through which PostgreSQL goes anew for each row of an order that it walks."""
+    few = selection(asked(experiment, QUERIES[0]), experiment.pk)
+    segment, _ = few.segments(BY_LOSS, experiment.pk)
+    page, *_ = statements_of(segment.first, True, None, 10)
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {page}")
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert "ANY (" not in plan
+    assert "ProjectSet" in plan
+
+
 def test_up_to_the_limit_all_are_counted(experiment, monkeypatch):
     monkeypatch.setattr("experiments.paging.COUNT_LIMIT", 40)
     assert selection(Run.objects.inside(experiment)).total == (40, True)
