@@ -3,19 +3,18 @@ that makes it look again. On PostgreSQL only."""
 
 import copy
 import uuid
-from datetime import timedelta
 
 import numpy as np
 import pytest
 from django.db import connection
-from django.utils import timezone
 
-from accounts.models import Token, User
+from accounts.models import Token
 from experiments import curating, purging, recording, upkeep
 from experiments.models import Experiment, Metric, Run
 from experiments.remembering import MOST_REMEMBERED, Known, Memory, memory
 from experiments.storing import Columns, OpenSeries
 from experiments.tests.holding import stored
+from experiments.tests.shutting import shutting
 from exptrack.tests.statements import cost
 
 pytestmark = pytest.mark.only_on("postgresql")
@@ -105,18 +104,7 @@ def test_a_repeat_of_what_another_process_stored_adds_nothing(script, run):
     assert stored(run) == {"loss": [1.0, 2.0]}
 
 
-@pytest.mark.parametrize(
-    ("change", "status"),
-    [
-        (lambda: Token.objects.all().revoke(), 401),
-        (lambda: Token.objects.update(expires_at=timezone.now() - timedelta(seconds=1)), 401),
-        (lambda: User.objects.update(is_active=False), 401),
-        (lambda: User.objects.update(role="viewer"), 403),
-        (lambda: Token.objects.update(scope="read"), 403),
-        (lambda: Token.objects.update(experiment_id=uuid.uuid4()), 404),
-    ],
-    ids=["revoked", "expired", "inactive", "viewer", "scope", "bound"],
-)
+@shutting(bound=404)
 def test_what_a_token_no_longer_opens_is_shut_at_once(script, run, change, status):
     log(script, run, 1.0, seq=1)
     assert cost(log, script, run, 2.0, seq=2) == 1

@@ -2,15 +2,15 @@
 it look again. On PostgreSQL only."""
 
 import uuid
-from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
-from accounts.models import Token, User
+from accounts.models import Token
 from experiments import recording
 from experiments.models import Experiment, Metric, Run
 from experiments.tests.holding import stored
+from experiments.tests.shutting import shutting
 from experiments.upkeep import verify_metric
 from exptrack.tests.statements import cost
 
@@ -99,18 +99,7 @@ def test_what_cannot_be_used_is_named_as_ever(script):
     assert Run.objects.count() == 2
 
 
-@pytest.mark.parametrize(
-    ("change", "status"),
-    [
-        (lambda: Token.objects.all().revoke(), 401),
-        (lambda: Token.objects.update(expires_at=timezone.now() - timedelta(seconds=1)), 401),
-        (lambda: User.objects.update(is_active=False), 401),
-        (lambda: User.objects.update(role="viewer"), 403),
-        (lambda: Token.objects.update(scope="read"), 403),
-        (lambda: Token.objects.update(experiment_id=uuid.uuid4()), 403),
-    ],
-    ids=["revoked", "expired", "inactive", "viewer", "scope", "bound"],
-)
+@shutting(bound=403)
 def test_what_a_token_no_longer_opens_is_shut_at_once(script, sweep, change, status):
     change()
     assert script.post(LIST, {"experiment": "sweep"}).status_code == status
