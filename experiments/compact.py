@@ -24,9 +24,9 @@ def shortened(values: np.ndarray) -> np.ndarray:
     """The values, float64[n], as the nearest doubles of few digits: six that tell the values from
     one another and from 0, so that a curve far from 0 and one that falls through many decades
     keep their shape alike. Values too great or too small for that, and NaN and infinities, stay
-    as they are."""
+    as they are, and so does a single value: it is read, not drawn."""
     known = values[np.isfinite(values) & (values != 0)]
-    if not len(known):
+    if not len(known) or len(values) == 1:
         return values
     digits = DIGITS + digits_alike(known)
     if digits >= ALL_DIGITS - 2:

@@ -132,8 +132,9 @@ def spread_of(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     being none."""
     counts = np.count_nonzero(~np.isnan(values), axis=0)
     with np.errstate(all="ignore"):
-        # Parts are summed, not values: a sum of values near the greatest double is none.
-        mean = np.nansum(values / np.maximum(counts, 1), axis=0)
+        mean = np.nansum(values, axis=0) / np.maximum(counts, 1)
+        if not np.isfinite(mean).all():  # a sum of values near the greatest double is none
+            mean = np.nansum(values / np.maximum(counts, 1), axis=0)
         mean = np.clip(mean, np.fmin.reduce(values), np.fmax.reduce(values))
         squares = np.nansum((values - mean) ** 2, axis=0)
         std = np.where(counts > 1, np.sqrt(squares / np.maximum(counts - 1, 1)), np.nan)

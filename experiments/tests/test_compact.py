@@ -44,6 +44,7 @@ def test_no_value_moves_further_than_can_be_seen(values):
         ([123456789.0, 1.0], "[123457000.0, 1.0]"),
         ([1000.0001234, 1000.0002345], "[1000.000123400, 1000.000234500]"),
         ([0.0, math.inf, 7.0], "[0.0, inf, 7.0]"),
+        ([1 / 3], "[0.3333333333333333]"),
     ],
 )
 def test_what_is_left_is_short(values, text):

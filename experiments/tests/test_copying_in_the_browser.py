@@ -63,3 +63,8 @@ def test_the_mean_of_a_group_is_copied_exactly(visit, run):
     page = visit("experiment-detail", run.experiment_id, query="?group=params.lr")
     cells = page.locator("tbody tr").locator("th, td")
     assert copied(page, cells.nth(2)) == "0.3333333333333333"
+
+
+def test_the_mean_beside_a_bar_is_copied_exactly(visit, run):
+    page = visit("experiment-detail", run.experiment_id, query="?group=params.lr&view=charts")
+    assert copied(page, page.locator(".value-row data").first) == "0.3333333333333333"

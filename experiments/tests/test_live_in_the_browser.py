@@ -441,6 +441,18 @@ def test_a_new_metric_is_offered_to_a_run_s_page_that_is_open(visit, run):
     expect(rows(page)).to_have_count(3)
 
 
+def test_what_is_told_of_a_curve_follows_it_quietly(visit, run):
+    log(run, 0, [1.0, 0.5])
+    page = visit("run-detail", run.pk)
+    curve = page.get_by_role("img", name=re.compile("^loss over steps: 2 points.* last 0.5;"))
+    expect(curve).to_be_visible()
+    log(run, 2, [0.25, np.nan])
+    told = "loss over steps: 4 points from step 0 to 3; last NaN; min 0.25 at step 2"
+    expect(page.get_by_role("img", name=told)).to_be_visible()
+    expect(chart(page).locator(".chart-foot")).to_contain_text("1 NaN")
+    expect(chart(page).locator("[aria-live]:not([aria-live=off])")).to_have_count(0)
+
+
 def test_groups_follow_their_runs(visit, alice, run):
     log(run, 0, [1.0])
     page = visit("experiment-detail", run.experiment_id, query="?group=params.lr")

@@ -272,3 +272,28 @@ def test_means_are_drawn_hidden_followed_and_faultless(visit, alice, experiment,
         page.get_by_label("Band").select_option(label="Min–max")
     expect(page).to_have_url(re.compile(r"band=range"))
     faultless()
+
+
+def test_a_single_value_of_each_run_is_a_bar_a_group_with_its_spread(
+    visit, alice, experiment, faultless
+):
+    for lr, score in ((0.1, 0.2), (0.1, 0.5), (1, -1 / 3), (2, 0.125)):
+        start(alice, {"lr": lr}, score=[score])
+    page = visit("experiment-detail", experiment.pk, query="?view=charts&group=params.lr")
+    score = page.get_by_role("group", name="score, the mean of each group")
+    bars = score.get_by_role("listitem")
+    expect(bars).to_have_text(
+        ["lr 0.10.35± 0.21, 2 runs", "lr 20.1251 run", "lr 1-0.33331 run"], use_inner_text=False
+    )
+    expect(bars.locator("data").first).to_have_attribute("title", "Mean 0.35 of 2 runs")
+    expect(bars.locator("data").last).to_have_attribute("value", "-0.3333333333333333")
+    stretch = bars.nth(0).locator(".value-whisker").first
+    low, high = (float(stretch.get_attribute(name).rstrip("%")) for name in ("x1", "x2"))
+    least, greatest = 0.35 - 0.2121320, 0.35 + 0.2121320
+    assert (low, high) == pytest.approx((100 * least / greatest, 100), abs=0.01)
+    expect(bars.nth(1).locator(".value-whisker")).to_have_count(0)
+    faultless()
+    page.get_by_label("Band").select_option(label="Min–max")
+    expect(bars.first).to_have_text("lr 0.10.350.2 to 0.5, 2 runs")
+    page.get_by_label("Band").select_option(label="No band")
+    expect(bars.first).to_have_text("lr 0.10.352 runs")

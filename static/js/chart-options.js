@@ -120,7 +120,7 @@ class ChartOptions extends HTMLElement {
     table.className = "table";
     table.createCaption().textContent = `${this.owner.dataset.metric} in what the chart shows`;
     const head = table.createTHead().insertRow();
-    for (const name of ["Run", ...COLUMNS]) head.append(headCell(name, "col"));
+    for (const name of [this.owner.board.hasAttribute("data-groups") ? "Group" : "Run", ...COLUMNS]) head.append(headCell(name, "col"));
     const body = table.createTBody();
     for (const series of this.owner.shown ?? []) {
       const row = body.insertRow();

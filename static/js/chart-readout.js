@@ -120,7 +120,8 @@ class ChartReadout extends HTMLElement {
     }
     item.append(element("span", "readout-value", writing.short(point.y)));
     const isTold = isNearest || runs.size === 1;
-    const around = isTold ? extremes(series, point.x, this.owner.board.settings) : "";
+    const { band } = this.owner.board.settings;
+    const around = isTold ? writing.spread(series, series.x.indexOf(point.x), band) : "";
     if (around) item.append(element("span", "readout-around", around));
     return item;
   }
@@ -151,19 +152,6 @@ function nearest(data, x) {
 /* What is not drawn stands last. */
 function rank(value) {
   return Number.isNaN(value) ? -Infinity : value;
-}
-
-/* The least and the greatest value of the bucket at an x, when it holds several; what spread a
-   mean has there, and of how many runs it is. */
-function extremes({ raw, x, lo, hi, n }, at, { band }) {
-  const i = x.indexOf(at);
-  if (raw || i < 0) return "";
-  const isOne = lo[i] === null || lo[i] === hi[i];
-  const isDeviation = n && band === "std";
-  const spread = isDeviation ? `± ${writing.short((hi[i] - lo[i]) / 2)}`
-    : `${writing.short(lo[i])} to ${writing.short(hi[i])}`;
-  const runs = n ? `${n[i]} run${n[i] === 1 ? "" : "s"}` : "";
-  return [isOne ? "" : spread, runs].filter(Boolean).join(", ");
 }
 
 function element(name, className, text = "") {

@@ -1,6 +1,7 @@
 /* <chart-values> over the plot of a <metric-chart>: where each run has one single value, such as a score
-   on data held out, a curve would be a dot. In its place stands a bar a run, the greatest first; of
-   the only run of a page its value stands in the chart's head already, so the chart becomes a tile.
+   on data held out, a curve would be a dot. In its place stands a bar a run, the greatest first, or a
+   bar a group with a whisker for its spread; of the only run of a page its value stands in the chart's
+   head already, so the chart becomes a tile.
    The chart tells by `show` what it draws; data-values says whether this stands in its place. */
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -18,25 +19,27 @@ class ChartValues extends HTMLElement {
     this.owner.classList.toggle("chart-tile", isSingle && isTile);
     this.owner.toggleAttribute("data-values", isSingle && !isTile);
     if (!isSingle || isTile) return this.replaceChildren();
-    const rows = series.map((one) => ({ run: one.run, value: one.y[0] }));
-    rows.sort((one, other) => rank(other.value) - rank(one.value));
-    const most = Math.max(...rows.map(({ value }) => size(value)));
+    const rows = series.toSorted((one, other) => rank(other.y[0]) - rank(one.y[0]));
+    const most = Math.max(...series.flatMap(({ y, lo, hi }) => [y[0], lo[0], hi[0]].map(size)));
     const list = document.createElement("ul");
     list.className = "value-rows";
     list.append(...rows.map((row) => this.row(row, most)));
     this.replaceChildren(list);
   }
 
-  row({ run, value }, most) {
+  row(series, most) {
+    const { run, y: [value], n } = series;
     const { name, ink } = this.owner.board.runs.get(run);
-    const item = document.createElement("li");
-    item.className = "value-row";
+    const item = element("li", "value-row");
     item.dataset.marks = run;
-    const label = document.createElement("bdi");
-    Object.assign(label, { className: "clip", title: name, textContent: name });
-    const number = document.createElement("span");
-    Object.assign(number, { className: "number", title: value, textContent: writing.short(value) });
-    item.append(label, bar(ink, most ? (100 * size(value)) / most : 0), number);
+    const label = element("bdi", "clip", name);
+    label.title = name;
+    const number = element("data", "number", writing.short(value));
+    number.value = value;
+    item.append(label, bar(ink, series, most), number);
+    number.title = n ? `Mean ${value} of ${n[0]} run${n[0] === 1 ? "" : "s"}` : value;
+    const { band } = this.owner.board.settings;
+    if (n) item.append(element("span", "value-spread number", writing.spread(series, 0, band)));
     return item;
   }
 }
@@ -55,14 +58,27 @@ function size(value) {
   return typeof value === "number" ? Math.abs(value) : 0;
 }
 
-function bar(ink, width) {
-  const made = document.createElementNS(SVG, "svg");
-  made.setAttribute("class", `value-bar ink-run-${ink}`);
-  made.setAttribute("aria-hidden", "true");
-  const rect = document.createElementNS(SVG, "rect");
-  const attributes = { width: `${width}%`, height: "100%", rx: 2, fill: "currentColor" };
-  for (const [name, value] of Object.entries(attributes)) rect.setAttribute(name, value);
-  made.append(rect);
+/* As long as the value is great, beside the greatest; a whisker over what lies on its side of 0 of
+   the stretch from lo to hi. */
+function bar(ink, { y: [value], lo: [low], hi: [high] }, most) {
+  const made = shape("svg", { class: `value-bar ink-run-${ink}`, "aria-hidden": "true" });
+  const share = (length) => `${most ? (100 * length) / most : 0}%`;
+  made.append(shape("rect", { width: share(size(value)), height: "100%", rx: 2, fill: "currentColor" }));
+  if (size(value) && low < high) {
+    const [x1, x2] = [low, high].map((end) => share(Math.max(0, end * Math.sign(value))));
+    made.append(shape("line", { class: "value-whisker", x1, x2, y1: "50%", y2: "50%" }));
+    for (const x of [x1, x2]) made.append(shape("line", { class: "value-whisker", x1: x, x2: x, y2: "100%" }));
+  }
+  return made;
+}
+
+function element(name, className, text = "") {
+  return Object.assign(document.createElement(name), { className, textContent: text });
+}
+
+function shape(name, attributes) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
   return made;
 }
 

@@ -65,6 +65,18 @@ function position(x, kind) {
   return `${kind.replace(/^metric:/, "")} ${short(x)}`;
 }
 
+/* The least and the greatest value of a series' bucket i, when it holds several; what spread a mean
+   has there, and of how many runs it is. */
+function spread({ raw, lo, hi, n }, i, band) {
+  if (raw || i < 0) return "";
+  const isOne = lo[i] === null || lo[i] === hi[i];
+  const isDeviation = n && band === "std";
+  const around = isDeviation ? `± ${short(Number(((hi[i] - lo[i]) / 2).toPrecision(2)))}`
+    : `${short(lo[i])} to ${short(hi[i])}`;
+  const runs = n ? `${whole(n[i])} run${n[i] === 1 ? "" : "s"}` : "";
+  return [isOne ? "" : around, runs].filter(Boolean).join(", ");
+}
+
 /* Options of an axis: where its ticks stand and what they say. `kind` is step, relative, time, or
    anything else for plain numbers. */
 function axis(kind, isLogarithmic) {
@@ -131,4 +143,4 @@ function roundStep(rough) {
   return [1, 2, 5, 10].find((digit) => digit * power >= rough) * power;
 }
 
-Chart.register({ id: "writing", whole, short, span, moment, position, axis });
+Chart.register({ id: "writing", whole, short, span, moment, position, spread, axis });

@@ -1,5 +1,5 @@
 /* Numbers are rounded for reading, and exact when they are copied: out of a table, or one by itself.
-   The exact one stands in the title of its cell or output, alone or in front of more words. Cells are
+   The exact one stands in the title of its cell, output or data, alone or in front of more words. Cells are
    parted by tabs, so that a spreadsheet takes them. */
 
 const EXACT = /^(?:Mean |Last value: )?(-?\d+(?:\.\d+)?(?:e[-+]?\d+)?)(?=$| of )/;
@@ -17,7 +17,7 @@ function exactly(selection) {
   const range = selection.getRangeAt(0);
   const { commonAncestorContainer: common } = range;
   const element = common.nodeType === Node.ELEMENT_NODE ? common : common.parentElement;
-  const alone = element.closest("td, th, output");
+  const alone = element.closest("td, th, output, data");
   if (alone) return isWhole(selection, alone) ? exact(alone) : null;
   const rows = [...(element.closest("table")?.rows ?? [])].map((row) =>
     [...row.cells].filter((cell) => reaches(range, cell)));
