@@ -6,11 +6,13 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from django.db.models import CharField, Count, Value
+from django.db.models import CharField, Count, Sum, Value
 from django.db.models.functions import Concat
 
+from experiments.expressions import Octets
 from experiments.models import Environment, Metric, Run
-from experiments.named_rows import rows_of_runs, rows_related
+from experiments.named_rows import octets_in, rows_of_runs, rows_related
+from experiments.paging import fitting
 from experiments.querysets import folded_contains
 from experiments.values import canonical_text
 
@@ -28,11 +30,12 @@ EQUAL_METRICS = {
 
 def compared(runs: Sequence[Run]) -> dict:
     """Params (with which differ), metric summaries, tags and environments of up to 100 runs,
-    each as name and value by run; of the first thousand names of each kind, `truncated` when
-    there are more."""
+    each as name and value by run; of the first thousand names of each kind, or fewer whose values
+    are long, `truncated` when there are more."""
     params, more_params = rows_by_name(runs, "params")
     metrics, more_metrics = rows_by_name(runs, "metrics")
     tags, more_tags = rows_by_name(runs, "tags")
+    environments, more_environments = environments_of(runs)
     return {
         "runs": [
             {
@@ -64,24 +67,36 @@ def compared(runs: Sequence[Run]) -> dict:
         "tags": side_by_side(
             runs, {pk: {name: row.text for name, row in rows.items()} for pk, rows in tags.items()}
         ),
-        "environment": differing_environment(runs),
-        "truncated": more_params or more_metrics or more_tags,
+        "environment": differing_environment(runs, environments),
+        "truncated": more_params or more_metrics or more_tags or more_environments,
     }
 
 
 def rows_by_name(runs: Sequence[Run], relation: str) -> tuple[dict, bool]:
-    """The rows of the first names that any of the runs has, whole for each name shown; and
-    whether there are more names."""
+    """The rows of the first names that any of the runs has, whole for each name shown, as many as
+    fit into an answer; and whether there are more names."""
     rows = rows_related(relation).filter(run__in=list(runs))
-    names = list(rows.values_list("name", flat=True).distinct()[: SHOWN_NAMES + 1])
-    return rows_of_runs(runs, relation, names[:SHOWN_NAMES]), len(names) > SHOWN_NAMES
+    counted = rows.values("name").annotate(octets=Sum(octets_in(relation)))
+    names = dict(counted.values_list("name", "octets")[: SHOWN_NAMES + 1])
+    fit = min(fitting([*names.values()]), SHOWN_NAMES)
+    return rows_of_runs(runs, relation, [*names][:fit]), len(names) > fit
 
 
-def differing_environment(runs: Sequence[Run]) -> list[dict]:
+def environments_of(runs: Sequence[Run]) -> tuple[dict[uuid.UUID, object], bool]:
+    """The environments of the first runs, as many as fit into an answer; and whether there are
+    more. Two statements."""
+    found = Environment.objects.filter(run__in=list(runs))
+    octets = dict(found.values_list("run_id", Octets("data")))
+    fit = fitting([octets.get(run.pk, 0) for run in runs])
+    ids = [run.pk for run in runs[:fit]]
+    more = not octets.keys() <= set(ids)
+    return dict(found.filter(run__in=ids).values_list("run_id", "data")), more
+
+
+def differing_environment(
+    runs: Sequence[Run], environments: Mapping[uuid.UUID, Mapping[str, object]]
+) -> list[dict]:
     """What is not the same in all the runs' environments, whatever the order of its keys."""
-    environments = {
-        found.run_id: found.data for found in Environment.objects.filter(run__in=list(runs))
-    }
     texts = {
         pk: {name: canonical_text(value) for name, value in data.items()}
         for pk, data in environments.items()
@@ -175,11 +190,16 @@ def rows_of_kind(
     ]
 
 
-def environment_texts(runs: Sequence[Run]) -> dict[uuid.UUID, dict[str, str]]:
+def environment_texts(
+    environments: Mapping[uuid.UUID, object],
+) -> dict[uuid.UUID, dict[str, str]]:
     """What is known of where each run ran, as texts by name; what a name holds by name itself,
     such as the packages, stands as an entry each: `packages numpy`."""
-    found = Environment.objects.filter(run__in=list(runs)).values_list("run_id", "data")
-    return {run_id: dict(entries_of(data)) for run_id, data in found if isinstance(data, dict)}
+    return {
+        run_id: dict(entries_of(data))
+        for run_id, data in environments.items()
+        if isinstance(data, dict)
+    }
 
 
 def entries_of(data: Mapping[str, object], head: str = "") -> Iterator[tuple[str, str]]:

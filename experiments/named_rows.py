@@ -5,17 +5,19 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import reduce
-from operator import or_
+from operator import add, or_
 
 from django.db import models
-from django.db.models import Count, Max, Min, OuterRef, Q, Subquery
+from django.db.models import BigIntegerField, Count, Max, Min, OuterRef, Q, Subquery
 
+from experiments.expressions import Octets
 from experiments.models import Metric, Param, Run, Tag
 
 RELATED = {"params": Param, "metrics": Metric, "tags": Tag}
 NAMES_SHOWN = 100
 CONDITIONS_AT_ONCE = 200
 VALUE = ("kind", "text_head")  # what tells the values of a param apart
+TEXTS = {"params": ("value",), "tags": ("text",)}  # which may be long, and are read for an answer
 
 
 def rows_of_runs(
@@ -32,25 +34,55 @@ def rows_of_runs(
 
 
 def read_of_runs(
-    runs: Sequence[Run], relation: str, names: Sequence[str] | None, read: str | tuple[str, ...]
-) -> tuple[dict[uuid.UUID, dict[str, object]], set[uuid.UUID]]:
+    runs: Sequence[Run],
+    relation: str,
+    read: str | tuple[str, ...],
+    *,
+    names: Sequence[str] | None = None,
+    cuts: Mapping[uuid.UUID, str] | None = None,
+) -> dict[uuid.UUID, dict[str, object]]:
     """The same as plain values, in name order: what stands in the column `read`, or tuples of
-    these. Of the given names, or the first 100 of each run; with the runs that have more. At most
-    two statements."""
+    these. Of the given names, or of each run those before its cut. At most one statement for a
+    usual page."""
     found: dict[uuid.UUID, dict[str, object]] = {run.pk: {} for run in runs}
-    if not runs:
-        return found, set()
     columns = (read,) if isinstance(read, str) else read
     related = rows_related(relation).values_list("run_id", "name", *columns)
-    cuts: dict[uuid.UUID, str] = {}
-    if names is not None:
-        rows = related.filter(run__in=list(found), name__in=list(names)) if names else ()
-    else:
-        cuts = first_cuts(runs, relation)[relation]
+    if names is None:
+        cuts = cuts or {}
         rows = first_rows(related, [pk for pk in found if pk not in cuts], cuts)
+    else:
+        rows = related.filter(run__in=list(found), name__in=list(names)) if runs and names else ()
     for row in rows:
         found[row[0]][row[1]] = row[2] if isinstance(read, str) else row[2:]
-    return found, set(cuts)
+    return found
+
+
+def octets_in(relation: str) -> models.Expression:
+    """How many bytes a param, tag or metric brings into an answer: its text and its name."""
+    return reduce(add, map(Octets, ("name", *TEXTS.get(relation, ()))))
+
+
+class TotalOctets(Subquery):
+    """The sum of what rows have as `octets`."""
+
+    template = "(SELECT COALESCE(SUM(octets), 0) FROM (%(subquery)s) each_of_them)"
+    output_field = BigIntegerField()
+
+
+def octets_of_runs(runs: Sequence[Run], relations: Mapping[str, Sequence[str] | None]) -> list[int]:
+    """For each run how many bytes its params, tags or metrics of these names have, or the first 100
+    of each; texts with their names, of metrics the names alone. At most one statement."""
+    totals = {}
+    for relation, names in relations.items():
+        if names is None or names:
+            rows = rows_related(relation).filter(run=OuterRef("pk"))
+            rows = rows[:NAMES_SHOWN] if names is None else rows.filter(name__in=list(names))
+            totals[f"octets_{relation}"] = TotalOctets(rows.values(octets=octets_in(relation)))
+    if not runs or not totals:
+        return [0] * len(runs)
+    marks = Run.objects.filter(pk__in=[run.pk for run in runs]).annotate(**totals)
+    found = {pk: sum(octets) for pk, *octets in marks.values_list("pk", *totals)}
+    return [found.get(run.pk, 0) for run in runs]
 
 
 def values_of_runs(
@@ -112,7 +144,7 @@ def first_cuts(runs: Sequence[Run], *relations: str) -> dict[str, dict[uuid.UUID
 
 
 def first_rows(
-    related: models.QuerySet, whole: Sequence[uuid.UUID], cuts: dict[uuid.UUID, str]
+    related: models.QuerySet, whole: Sequence[uuid.UUID], cuts: Mapping[uuid.UUID, str]
 ) -> Iterable[models.Model | tuple]:
     """All rows of the runs in `whole`, and of the others those before their cut."""
     conditions = list(conditions_of(whole, cuts))
@@ -121,7 +153,7 @@ def first_rows(
         yield from related.filter(reduce(or_, some))
 
 
-def conditions_of(whole: Sequence[uuid.UUID], cuts: dict[uuid.UUID, str]) -> Iterator[Q]:
+def conditions_of(whole: Sequence[uuid.UUID], cuts: Mapping[uuid.UUID, str]) -> Iterator[Q]:
     """What picks the first rows of runs. Those with the same cut share a condition; SQLite allows
     no more than a thousand of them."""
     by_cut: dict[str, list[uuid.UUID]] = {}

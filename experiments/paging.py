@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import accumulate
 
 from django.core import signing
 from django.db.models import BooleanField, F, Func, QuerySet, Value
@@ -20,6 +21,8 @@ from django.http import QueryDict
 from django.utils import timezone
 
 COUNT_LIMIT = 10_000
+# What the rows of a page hold at most. A hundred runs may have a hundred params of 64 KiB each.
+MOST_OCTETS = 16 * 1024 * 1024
 CURSOR_SALT = "experiments.paging"
 CURSOR_PARAMETER = "cursor"
 
@@ -88,8 +91,16 @@ def unkeyed(rows: QuerySet) -> Segment:
     return Segment(rows.annotate(page_id=F("pk")), False)
 
 
-def paginate(listing: Listing, *, descending: bool, limit: int, query: QueryDict) -> Page:
-    """The page that the query's cursor asks for, or the first one. Rows are of one model.
+def paginate(
+    listing: Listing,
+    *,
+    descending: bool,
+    limit: int,
+    query: QueryDict,
+    octets: Callable[[list], Sequence[int]] | None = None,
+) -> Page:
+    """The page that the query's cursor asks for, or the first one. Rows are of one model. It ends
+    early where its rows would hold too much, by what `octets` says of each.
 
     All pages of a walk are laid out as of the moment its first page was: by a clock that goes
     on, running runs would outgrow every cursor by duration and come again, or never.
@@ -101,6 +112,8 @@ def paginate(listing: Listing, *, descending: bool, limit: int, query: QueryDict
     found = walk(segments, descending, limit + 1, position, backward)
     more = len(found) > limit
     found = found[:limit]
+    if octets and (fit := fitting(octets([row for _, row in found]))) < len(found):
+        found, more = found[:fit], True
     if backward:
         found.reverse()
     page = Page([row for _, row in found])
@@ -111,6 +124,23 @@ def paginate(listing: Listing, *, descending: bool, limit: int, query: QueryDict
     if more if backward else position is not None:
         page.previous = make_cursor(query, now, *found[0], back=True)
     return page
+
+
+def fitting(octets: Sequence[int]) -> int:
+    """How many of the first rows, of so many bytes each, fit into an answer; one always does."""
+    for count, total in enumerate(accumulate(octets)):
+        if total > MOST_OCTETS:
+            return max(count, 1)
+    return len(octets)
+
+
+def portions(rows: Sequence, octets: Sequence[int]) -> Iterator[Sequence]:
+    """Rows of so many bytes each, as many at a time as fit into an answer."""
+    start = 0
+    while start < len(rows):
+        end = start + fitting(octets[start:])
+        yield rows[start:end]
+        start = end
 
 
 def every_page(segments: Sequence[Segment], *, descending: bool, size: int) -> Iterator[list]:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from experiments.fields import Field, Ordering
 from experiments.models import Run
-from experiments.named_rows import NAMES_SHOWN, read_of_runs
-from experiments.paging import Segment, every_page
+from experiments.named_rows import NAMES_SHOWN, first_cuts, octets_of_runs, read_of_runs
+from experiments.paging import Segment, every_page, portions
 from experiments.storing import OpenSeries
 from experiments.tables import PARTS, RECKONED, attribute, csv_cell, csv_line
 from exptrack.databases import limited
@@ -23,7 +23,8 @@ CSV_ATTRIBUTES = ("id", "name", "experiment", "owner", "status", "started", "end
 CSV_RUNS_AT_ONCE = 500
 # So many columns as runs of all kinds may have make short blocks.
 CELLS_AT_ONCE = 100_000
-READ = {"param": "value", "tag": "text"}
+# What is read of each kind of row.
+READ = {"params": "value", "tags": "text", "metrics": PARTS["last"]}
 
 
 @dataclass(slots=True)
@@ -55,29 +56,40 @@ class RunValues:
 
 
 def complete(runs: Sequence[Run]) -> RunValues:
-    """Of each run the first 100 params and tags, and the last values of as many metrics."""
-    return filled(RunValues(list(runs)), dict.fromkeys(("param", "tag", "metric")))
+    """Of each run the first 100 params and tags, and the last values of as many metrics; four
+    statements."""
+    cuts = first_cuts(runs, *READ)
+    found = {
+        relation: read_of_runs(runs, relation, read, cuts=cuts[relation])
+        for relation, read in READ.items()
+    }
+    return RunValues(list(runs), truncated=set().union(*cuts.values()), **found)
 
 
 def chosen(runs: Sequence[Run], columns: list[Field]) -> RunValues:
     """Exactly these columns; a statement for each kind."""
     asked = [PARTS[column.aggregate] for column in columns if column.kind == "metric"]
     parts = tuple(dict.fromkeys(part for some in asked for part in some))
-    names = {
-        kind: [column.name for column in columns if column.kind == kind]
-        for kind in ("param", "tag", "metric")
+    found = {
+        relation: read_of_runs(runs, relation, read, names=names_of(relation, columns))
+        for relation, read in {**READ, "metrics": parts}.items()
     }
-    return filled(RunValues(list(runs), columns, parts=parts), names)
+    return RunValues(list(runs), columns, parts=parts, **found)
 
 
-def filled(values: RunValues, names: Mapping[str, list[str] | None]) -> RunValues:
-    """With what its runs have of these names by kind, or of the first ones."""
-    for kind, some in names.items():
-        read = READ.get(kind, values.parts)
-        rows, more = read_of_runs(values.runs, f"{kind}s", some, read)
-        setattr(values, f"{kind}s", rows)
-        values.truncated |= more
-    return values
+def names_of(relation: str, columns: Sequence[Field]) -> list[str]:
+    """The names of the params, tags or metrics among some columns."""
+    return [column.name for column in columns if f"{column.kind}s" == relation]
+
+
+def octets(runs: Sequence[Run], columns: list[Field] | None) -> list[int]:
+    """How many bytes of text `chosen` would read of each run, or `complete` without columns. Of
+    chosen metrics only numbers are read. At most one statement."""
+    if columns is None:
+        return octets_of_runs(runs, dict.fromkeys(READ))
+    return octets_of_runs(
+        runs, {relation: names_of(relation, columns) for relation in ("params", "tags")}
+    )
 
 
 def as_started(
@@ -96,21 +108,24 @@ def as_started(
 def csv_of_runs(
     segments: Sequence[Segment], ordering: Ordering, columns: list[Field] | None
 ) -> Iterator[str]:
-    """The CSV of all runs of a listing: its head, then a page of lines at a time. Without chosen
-    columns they are those of the first page's runs."""
+    """The CSV of all runs of a listing: its head, then a page of lines at a time, or less of one
+    whose values are long. Without chosen columns they are those of the first page's runs."""
     pages = every_page(segments, descending=ordering.descending, size=CSV_RUNS_AT_ONCE)
     for number, runs in enumerate(limited(pages)):
-        values = complete(runs) if columns is None else chosen(runs, columns)
-        values.columns = columns = columns or all_columns(values)
+        columns = columns or all_columns(runs)
         if number == 0:
             yield csv_line([str(column) for column in columns])
-        yield from csv_blocks(values)
+        for some in portions(runs, octets(runs, columns)):
+            yield from csv_blocks(chosen(some, columns))
 
 
-def all_columns(values: RunValues) -> list[Field]:
-    """Every param and metric there is, behind the attributes."""
-    params = sorted({name for row in values.params.values() for name in row})
-    metrics = sorted({name for row in values.metrics.values() for name in row})
+def all_columns(runs: Sequence[Run]) -> list[Field]:
+    """The first params and metrics that any of the runs has, behind the attributes."""
+    cuts = first_cuts(runs, "params", "metrics")
+    params, metrics = (
+        sorted(set().union(*read_of_runs(runs, relation, (), cuts=cuts[relation]).values()))
+        for relation in ("params", "metrics")
+    )
     return [
         *(Field("attribute", name) for name in CSV_ATTRIBUTES),
         *(Field("param", name) for name in params),

@@ -150,13 +150,15 @@ def page_response(
     listing: Listing,
     descending: bool,
     shape: Callable[[list], list[dict]],
+    octets: Callable[[list], Sequence[int]],
 ) -> Response:
-    """One page of a keyset-paginated list, with links to its neighbours."""
+    """One page of a keyset-paginated list, with links to its neighbours; `octets` says how many
+    bytes of text each row brings into the answer."""
     limit = limit_of(request.query_params)
     # Two lists may have the same parameters: the path keeps their cursors apart.
     bound = request.query_params.copy()
     bound["path"] = request.path
-    page = paginate(listing, descending=descending, limit=limit, query=bound)
+    page = paginate(listing, descending=descending, limit=limit, query=bound, octets=octets)
     return Response(
         {
             "next": link(request, page.next),

@@ -236,7 +236,10 @@ ANSWERS: dict[str, Schema] = {
         metrics=list_of(record(name=STRING, values=map_of(ref("MetricSummary")))),
         tags=list_of(record(name=STRING, differs=BOOLEAN, values=map_of(STRING))),
         environment=list_of(record(name=STRING, differs=BOOLEAN, values=map_of({}))),
-        truncated={"type": "boolean", "description": "There are more than a thousand names."},
+        truncated={
+            "type": "boolean",
+            "description": "There is more: see `GET /compare/`.",
+        },
     ),
     "Token": record(**TOKEN),
     "NewToken": record(**TOKEN, token={"type": "string", "description": "Shown only here."}),

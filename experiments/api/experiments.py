@@ -66,6 +66,7 @@ class ExperimentList(ApiView):
             lambda now: segments,
             descending,
             lambda found: described(request, found),
+            lambda found: [len(each.description) + len(str(each.tags)) for each in found],
         )
 
     def post(self, request: Request) -> Response:

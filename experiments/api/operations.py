@@ -90,7 +90,7 @@ PAGING = [
     parameter(
         "limit",
         {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-        "How many rows a page has.",
+        "How many rows a page has at most; with long values fewer, and `next`.",
     ),
     parameter("cursor", TEXT, "Where to go on; taken from `next` or `previous`."),
 ]

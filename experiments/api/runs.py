@@ -142,7 +142,10 @@ class RunList(ApiView):
             values = filled(runs, columns)
             return [shapes.run_json(request, run, values) for run in runs]
 
-        return page_response(request, listing, ordering.descending, shape)
+        def octets(runs: list[Run]) -> list[int]:
+            return run_values.octets(runs, columns)
+
+        return page_response(request, listing, ordering.descending, shape, octets)
 
     def post(self, request: Request) -> Response:
         try:

@@ -404,6 +404,18 @@ def test_a_comparison_is_whole_for_each_of_a_thousand_names_it_shows(script, sta
     assert script.get(COMPARE, {"run": str(two.pk)}).json()["truncated"] is False
 
 
+def test_a_comparison_of_long_values_holds_fewer_names_and_environments(script, start, monkeypatch):
+    runs = [
+        start(name, params={"a": 1, "b": name * 300, "c": 2}, environment={"patch": name * 300})
+        for name in ("one", "two")
+    ]
+    monkeypatch.setattr("experiments.paging.MOST_OCTETS", 1_500)
+    found = script.get(COMPARE, {"run": [str(run.pk) for run in runs]}).json()
+    assert [entry["name"] for entry in found["params"]] == ["a"]
+    assert [len(entry["values"]) for entry in found["environment"]] == [1]
+    assert found["truncated"] is True
+
+
 def test_a_hundred_runs_are_the_most_compared(script, start):
     run = str(start().pk)
     assert script.get(COMPARE, {"run": [run] * 100}).status_code == 200

@@ -472,6 +472,35 @@ def test_a_list_shows_a_hundred_params_and_metrics_of_a_run_and_says_so(script, 
     assert row["params"] == {"p100": 100}
 
 
+@pytest.mark.parametrize("query", [{}, {"fields": "name,params.config,tags.why"}],
+                         ids=["everything", "chosen"])  # fmt: skip
+def test_a_page_of_long_values_ends_early_and_the_walk_still_sees_every_run_once(
+    script, start, query, monkeypatch
+):
+    monkeypatch.setattr("experiments.paging.MOST_OCTETS", 10_000)
+    for number, size in enumerate((10, 2_000, 2_000, 1_500, 15_000, 15_000, 5, 5, 4_500, 750)):
+        start(name=f"r{number}", params={"config": "x" * size}, tags={"why": "x" * size})
+    page = script.get(LIST, {**query, "ordering": "name", "limit": 8}).json()
+    forward = [shown(page)]
+    while page["next"]:
+        page = followed(script, page["next"])
+        forward.append(shown(page))
+    assert forward == [["r0", "r1", "r2"], ["r3"], ["r4"], ["r5"], ["r6", "r7", "r8"], ["r9"]]
+    back = []
+    while page["previous"]:
+        page = followed(script, page["previous"])
+        back[:0] = shown(page)
+    assert back == [f"r{number}" for number in range(9)]
+
+
+def followed(script, link) -> dict:
+    return script.get(link.removeprefix("http://testserver")).json()
+
+
+def shown(page) -> list[str]:
+    return [run["name"] for run in page["results"]]
+
+
 # --- CSV -------------------------------------------------------------------------------------
 
 
@@ -550,6 +579,17 @@ def test_a_csv_of_more_cells_than_are_written_at_once_is_whole(script, start, al
     wide = {row["name"]: row for row in rows if row["name"].startswith("wide")}
     assert wide["wide-2"]["params.p2-99"] == "99"
     assert wide["wide-2"]["params.p1-99"] == ""
+
+
+def test_a_csv_of_long_values_is_the_same_a_few_runs_at_a_time(script, start, monkeypatch):
+    for number in range(7):
+        run = start(name=f"r{number}", params={"config": "x" * 900, f"p{number}": number})
+        script.post(at(run, "finish/"), {"status": "finished"})
+    whole = list(script.get("/api/v1/runs.csv"))
+    monkeypatch.setattr("experiments.paging.MOST_OCTETS", 2_000)
+    parts = list(script.get("/api/v1/runs.csv"))
+    assert (len(whole), len(parts)) == (2, 5)
+    assert b"".join(parts) == b"".join(whole)
 
 
 # --- The cost ----------------------------------------------------------------------------------

@@ -132,6 +132,16 @@ def test_any_run_can_be_the_one_the_others_are_held_against(signed_in, alice, st
     assert rows_of(page)["loss"] == ["1-0.5", "1.5", "0.25-1.25"]
 
 
+def test_environments_too_long_to_be_compared_are_left_out_and_it_says_so(
+    signed_in, alice, start, monkeypatch
+):
+    runs = [start(name, environment={"host": name, "log": name * 300}) for name in ("one", "two")]
+    monkeypatch.setattr("experiments.paging.MOST_OCTETS", 1_500)
+    page = page_of(signed_in(alice).get(address(runs)), 422)
+    assert rows_of(page)["host"] == ["one", "–"]
+    assert "Some environments are left out" in page.words
+
+
 def test_a_long_text_of_the_environment_is_opened_below(signed_in, alice, start):
     patch = "diff --git a/x b/x\n--- a/x\n+++ b/x\n-one\n+two"
     runs = [start(name, environment={"git": {"patch": patch}}) for name in ("one", "two")]

@@ -95,7 +95,10 @@ def table_context(asked: Asked, runs: list[Run], part: str) -> dict:
     aggregate = asked.read("value", choice(*AGGREGATES), "last")
     differing = asked.read("differ", choice("only"), "") == "only" and len(runs) > 1
     baseline = asked.read("baseline", one_of(runs), None)
-    texts = comparing.environment_texts(runs)
+    environments, more = comparing.environments_of(runs)
+    if more:
+        asked.faults.append("Some environments are left out: they are too long to be compared.")
+    texts = comparing.environment_texts(environments)
     rows = comparing.compared_rows(runs, part, aggregate)
     rows += comparing.environment_rows(runs, texts, part)
     kept = [row for row in rows if row.differs] if differing else rows
