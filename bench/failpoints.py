@@ -68,17 +68,19 @@ def die_everywhere(_: int, database_url: str, username: str) -> list[uuid.UUID]:
 def prepared_run(user: User) -> uuid.UUID:
     """A run with a series that the next long batch will make it merge."""
     from experiments import recording
+    from experiments.storing import Mark
 
     run, _ = recording.start_run(user=user, experiment="mortal")
     for seq in range(1, MERGE_AT):
         batch = {"old": columns(LONG)}
-        recording.append(user=user, run_id=run.pk, metrics=batch, writer=WRITER, seq=seq)
+        recording.append(user=user, run_id=run.pk, metrics=batch, mark=Mark(WRITER, seq, b""))
     return run.pk
 
 
 def store_batch(user: User, run: uuid.UUID) -> Receipt:
     """The batch in question; its receipt."""
     from experiments import recording
+    from experiments.storing import Mark
 
     return recording.append(
         user=user,
@@ -86,8 +88,7 @@ def store_batch(user: User, run: uuid.UUID) -> Receipt:
         metrics={"old": columns(LONG), "new": columns(SHORT), "other": columns(LONG)},
         params={"lr": 0.1},
         tags={"stage": "mortal"},
-        writer=WRITER,
-        seq=MERGE_AT,
+        mark=Mark(WRITER, MERGE_AT, b""),
     )
 
 

@@ -67,26 +67,18 @@ SWAP = """WITH swapped AS (
 
 
 def append_from_memory(
-    *,
-    user: User,
-    run_id: uuid.UUID,
-    metrics: Mapping[str, Columns],
-    params: Mapping[str, object] | None = None,
-    tags: Mapping[str, str] | None = None,
-    writer: str | None = None,
-    seq: int | None = None,
-    digest: bytes = b"",
+    *, user: User, run_id: uuid.UUID, metrics: Mapping[str, Columns], mark: Mark | None
 ) -> Receipt | None:
-    """Store a batch as `recording.append` does, in one statement, if this process remembers the
-    run; it also asks whether the user's token still opens what it did. None when nothing was
-    stored, for whatever reason: a token that was taken from memory is to be looked up then."""
-    if connection.vendor != "postgresql" or params or tags or not 0 < len(metrics) <= MOST_SERIES:
+    """Store a batch of points as `recording.append` does, in one statement, if this process
+    remembers the run; it also asks whether the user's token still opens what it did. None when
+    nothing was stored, for whatever reason: a token that was taken from memory is to be looked up
+    then."""
+    if connection.vendor != "postgresql" or not 0 < len(metrics) <= MOST_SERIES:
         return None
     known = memory.take(run_id)
     if known is None:
         return None
     columns = merged_by_name(metrics)
-    mark = Mark(writer, seq, digest) if writer is not None else None
     if not known.serves(columns, mark) or not access.surely_edits_run(user, known.run):
         memory.keep(known)
         return None

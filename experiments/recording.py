@@ -174,8 +174,7 @@ def begin_run(
     def join() -> Begun:
         run = known_run(user=user, experiment=experiment, id=id)
         if metrics or mark:
-            numbered = mark._asdict() if mark else {}
-            append(user=user, run_id=run.pk, metrics=metrics or {}, **numbered)
+            append(user=user, run_id=run.pk, metrics=metrics or {}, mark=mark)
             run.refresh_from_db(fields=["revision", "status", "started_at", "last_seen_at"])
         if resume and run.has_ended:  # after the points: refused ones leave the run as it is
             run = reopen_run(run=run)
@@ -311,16 +310,13 @@ def append(
     metrics: Mapping[str, Columns],
     params: Mapping[str, object] | None = None,
     tags: Mapping[str, str] | None = None,
-    writer: str | None = None,
-    seq: int | None = None,
-    digest: bytes = b"",
+    mark: Mark | None = None,
 ) -> Receipt:
-    """Store one batch of a user's, whole or not at all. With `writer` and `seq` a repeat adds
-    nothing: seq = last + 1 is stored, a smaller one is a duplicate, a greater one a SequenceGap,
+    """Store one batch of a user's, whole or not at all. With a mark a repeat adds nothing: the
+    writer's last seq + 1 is stored, a smaller one is a duplicate, a greater one a SequenceGap,
     and the last one with another digest is RepeatDiffers."""
     new_params = prepare_params(params or {})
     new_tags = checked_tags(tags or {})
-    mark = Mark(writer, seq, digest) if writer is not None else None
     has_points_only = not new_params and not new_tags
     if has_points_only and (
         receipt := append_if_unchanged(user=user, run_id=run_id, metrics=metrics, mark=mark)
@@ -328,7 +324,7 @@ def append(
         return receipt
     with transaction.atomic():
         run = lock_writable_run(user, run_id)
-        if mark and not is_next(stored_mark(run.pk, writer), mark):
+        if mark and not is_next(stored_mark(run.pk, mark.writer), mark):
             return Receipt(0, True, run.revision)
         write_params(run, new_params)
         write_tags(run, new_tags)

@@ -3,6 +3,7 @@ start of its run."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 import msgspec
@@ -22,6 +23,7 @@ from experiments.api.parsers import (
     read_body,
 )
 from experiments.models import WRITER_LENGTH
+from experiments.storing import Mark
 from experiments.values import INT64_MAX, InvalidValue, printable
 
 
@@ -108,8 +110,8 @@ def decode_one_of_many(number: int, body: bytes) -> BatchIn:
     return batch
 
 
-def writer_of(request: Request, batch: BatchIn) -> tuple[str | None, int | None]:
-    """Who wrote the batch and which of theirs it is; (None, None) when it does not say.
+def mark_of(request: Request, batch: BatchIn, body: bytes) -> Mark | None:
+    """What tells a repeat of the batch in this body; None when it is not numbered.
     `Idempotency-Key` is a writer of that name with seq 1."""
     key = request.headers.get("Idempotency-Key")
     writer, seq = (key, IDEMPOTENCY_SEQ) if key is not None else (batch.writer, batch.seq)
@@ -123,7 +125,7 @@ def writer_of(request: Request, batch: BatchIn) -> tuple[str | None, int | None]
             "A writer numbers its batches.", {missing: ["writer and seq belong together."]}
         )
     if writer is None:
-        return None, None
+        return None
     if not 1 <= len(writer) <= WRITER_LENGTH:
         raise ValidationFailed(
             "The writer cannot be used.", {"writer": [f"1 to {WRITER_LENGTH} characters."]}
@@ -134,4 +136,4 @@ def writer_of(request: Request, batch: BatchIn) -> tuple[str | None, int | None]
         raise ValidationFailed("The writer cannot be used.", {"writer": [str(error)]}) from error
     if not 1 <= seq <= INT64_MAX:
         raise ValidationFailed("The seq cannot be used.", {"seq": ["Counts up from 1."]})
-    return writer, seq
+    return Mark(writer, seq, hashlib.sha256(body).digest())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from uuid import UUID
 
@@ -15,7 +14,7 @@ from rest_framework.response import Response
 from accounts.authentication import RememberedTokenAuthentication
 from experiments import access, backlog, charts, comparing, reading, recording
 from experiments.api import serializers
-from experiments.api.backlog import LogParser, writer_of
+from experiments.api.backlog import LogParser, mark_of
 from experiments.api.base import AnyAcceptView, ApiView, checked_input, csv_response, path_id
 from experiments.api.errors import ValidationFailed
 from experiments.api.parsers import EMPTY_BODY, BatchIn, columns_of, refuse_too_many
@@ -61,20 +60,17 @@ class RunLog(ApiView):
         if not isinstance(request.data, tuple):
             raise ParseError(EMPTY_BODY)
         batch, body = request.data
-        writer, seq = writer_of(request, batch)
-        given = {
+        points = {
             "run_id": run_id,
+            "mark": mark_of(request, batch, body),
             "metrics": columns_of(batch),
-            "params": batch.params,
-            "tags": batch.tags,
-            "writer": writer,
-            "seq": seq,
-            "digest": hashlib.sha256(body).digest() if writer is not None else b"",
         }
-        if receipt := append_from_memory(user=request.user, **given):
+        has_points_only = not batch.params and not batch.tags
+        if has_points_only and (receipt := append_from_memory(user=request.user, **points)):
             return receipt
         self.look_token_up(request)
-        return recording.append(user=request.user, **given)
+        labels = {"params": batch.params, "tags": batch.tags}
+        return recording.append(user=request.user, **points, **labels)
 
 
 def backlog_of(
@@ -83,7 +79,7 @@ def backlog_of(
     """Marks and points of batches that came together: one writer's, counting up by one."""
     found = []
     for batch, body in batches:
-        mark = Mark(*writer_of(request, batch), hashlib.sha256(body).digest())
+        mark = mark_of(request, batch, body)
         if found and (mark.writer, mark.seq - 1) != found[-1][0][:2]:
             raise ValidationFailed(
                 "The batches are not in a row.",

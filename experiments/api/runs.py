@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 from uuid import UUID
 
@@ -14,7 +13,7 @@ from rest_framework.response import Response
 from accounts.authentication import RememberedTokenAuthentication
 from experiments import access, curating, recording, run_values, tables
 from experiments.api import parsers, serializers, shapes
-from experiments.api.backlog import StartParser, writer_of
+from experiments.api.backlog import StartParser, mark_of
 from experiments.api.base import (
     PAGING,
     AnyAcceptView,
@@ -34,7 +33,6 @@ from experiments.querysets import RunQuerySet
 from experiments.run_values import RunValues
 from experiments.selecting import Selection, selection
 from experiments.starting import Begun, begin_from_memory
-from experiments.storing import Mark
 from experiments.values import InvalidValue, field_name
 from exptrack.databases import time_limit
 
@@ -104,13 +102,12 @@ def first_points(request: Request, log: tuple | None, run_id: UUID | None) -> di
     if log is None:
         return {}
     batch, body = log
-    writer, seq = writer_of(request, batch)
-    if writer is None and run_id is not None:
+    mark = mark_of(request, batch, body)
+    if mark is None and run_id is not None:
         raise ValidationFailed(
             "Points for a run with an id are numbered, so that a repeat adds nothing.",
             {"log": ["Give writer and seq."]},
         )
-    mark = Mark(writer, seq, hashlib.sha256(body).digest()) if writer is not None else None
     return {"metrics": parsers.columns_of(batch), "mark": mark}
 
 

@@ -12,7 +12,7 @@ from django.utils.html import escape
 
 from experiments import curating, recording
 from experiments.models import Experiment, Metric, Param, Run
-from experiments.storing import Columns
+from experiments.storing import Columns, Mark
 from exptrack.tests.statements import cost
 
 MODELS = [model._meta.model_name for model in apps.get_app_config("experiments").get_models()]
@@ -34,8 +34,7 @@ def started(user, n, experiment="digits"):
             user=user,
             run_id=run.pk,
             metrics={"loss": Columns(np.linspace(1, 0, 100))},
-            writer="w",
-            seq=1,
+            mark=Mark("w", 1, b""),
         )
         runs.append(run)
     return runs

@@ -10,7 +10,7 @@ from django.http import Http404
 
 from experiments import compare_and_swap, recording, upkeep
 from experiments.models import Experiment, Metric, Run
-from experiments.storing import Columns
+from experiments.storing import Columns, Mark
 from experiments.tests.holding import stored
 from exptrack.tests.statements import statements_of
 
@@ -27,8 +27,8 @@ def batch(*values, names=("loss",)):
 
 
 def log(user, run, metrics, *, seq=None, digest=b"a"):
-    mark = {"writer": "w", "seq": seq, "digest": digest} if seq else {}
-    return recording.append(user=user, run_id=run.pk, metrics=metrics, **mark)
+    mark = Mark("w", seq, digest) if seq else None
+    return recording.append(user=user, run_id=run.pk, metrics=metrics, mark=mark)
 
 
 def kinds_of(action):

@@ -32,7 +32,7 @@ from experiments import reading, recording, series, storing, summaries, upkeep
 from experiments.models import Metric, Run
 from experiments.refusals import RepeatDiffers, SequenceGap
 from experiments.series import Points
-from experiments.storing import Columns
+from experiments.storing import Columns, Mark
 from exptrack.tests.servers import database_url_of_tests
 
 SEED = 20_261_123
@@ -104,9 +104,7 @@ class History:
             user=self.user,
             run_id=self.run.pk,
             metrics={name: Columns(np.array(values, float), list(steps), list(times))},
-            writer=str(writer),
-            seq=seq,
-            digest=hashlib.sha256(repr((name, batch)).encode()).digest(),
+            mark=Mark(str(writer), seq, hashlib.sha256(repr((name, batch)).encode()).digest()),
         )
 
     def send(self, writer, name, batch):

@@ -14,7 +14,7 @@ from experiments import recording
 from experiments.api.parsers import columns_of, decode_batch
 from experiments.compare_and_swap import append_from_memory
 from experiments.models import Chunk
-from experiments.storing import Columns
+from experiments.storing import Columns, Mark
 from exptrack.tests.statements import cost
 
 
@@ -86,8 +86,8 @@ def log(transactional_db, alice):
     seqs = count(1)
 
     def store(metrics: dict[str, Columns]):
-        mark = {"writer": "w", "seq": next(seqs), "digest": b"d"}
-        given = {"user": alice, "run_id": run.pk, "metrics": metrics, **mark}
+        mark = Mark("w", next(seqs), b"d")
+        given = {"user": alice, "run_id": run.pk, "metrics": metrics, "mark": mark}
         assert append_from_memory(**given) or recording.append(**given)
 
     return store
