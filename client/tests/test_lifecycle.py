@@ -52,6 +52,45 @@ def test_a_script_that_ends_without_finish_ends_its_run(
     assert tracker.points(run_id, "loss") == [(0, 0.5)]
 
 
+@pytest.mark.parametrize(
+    ("ending", "status", "error", "code"),
+    [
+        ("sys.exit(3)", "failed", "exit: 3", 3),
+        ("sys.exit('no such data')", "failed", "exit: no such data", 1),
+        ("sys.exit(0)", "finished", "", 0),
+        ("raise SystemExit(3)", "finished", "", 3),  # unheard of: nothing tells of it
+    ],
+)
+def test_a_script_that_says_it_failed_has_a_failed_run(
+    tracker, start_script, ending, status, error, code
+):
+    run_id, returned, _ = left_behind(start_script(HEAD + ending))
+
+    stored = tracker.run(run_id)
+    assert (stored["status"], stored["error"], returned) == (status, error, code)
+
+
+def test_an_exit_of_a_thread_or_before_the_run_is_not_the_scripts(tracker, start_script):
+    code = """
+import sys, threading
+import exptrack_client as exptrack
+exptrack.init("digits").finish()
+try:
+    sys.exit(3)
+except SystemExit as error:
+    assert error.code == 3
+run = exptrack.init("digits")
+print(run.id, flush=True)
+beside = threading.Thread(target=sys.exit, args=(4,))
+beside.start()
+beside.join()
+"""
+    run_id, returned, errors = left_behind(start_script(code))
+
+    assert returned == 0, errors
+    assert tracker.run(run_id)["status"] == "finished"
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_marks_the_run_killed_and_still_ends_the_process(tracker, start_script, number):
     process = start_script(HEAD + WAIT)

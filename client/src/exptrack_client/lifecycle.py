@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from exptrack_client.endings import outcome
 
@@ -20,11 +20,16 @@ SIGTERM_PATIENCE = 5.0
 EXIT_PATIENCE = 30.0
 
 live: list[Run] = []
+# What the script last asked to be left with by sys.exit, since a run began.
+exits: list[SystemExit] = []
+is_noting_exits = False
 
 
 def remember(run: Run) -> None:
     """`run` has begun: it is the current one until it ends."""
     live.append(run)
+    exits.clear()  # whatever there was, it was caught
+    note_exits()
     catch_sigterm()
 
 
@@ -62,7 +67,26 @@ def unhandled_exception() -> BaseException | None:
     """What the script died of. In a notebook or shell that is an error long past: None."""
     if hasattr(sys, "ps1") or sys.flags.interactive:
         return None
-    return getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+    died_of = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+    return died_of or (exits[-1] if exits else None)
+
+
+def note_exits() -> None:
+    """Have `sys.exit` note what it is called with, from now on: Python tells nobody what a script
+    was left with, and Hydra, Click and many a `main()` end what failed by `sys.exit(1)`."""
+    global is_noting_exits
+    if is_noting_exits:
+        return
+    is_noting_exits = True
+    plain = sys.exit
+
+    def exit(status: object = None, /) -> NoReturn:  # noqa: A001
+        """As ever: leave Python by raising SystemExit(status)."""
+        if threading.current_thread() is threading.main_thread():
+            exits.append(SystemExit(status))
+        plain(status)
+
+    sys.exit = exit
 
 
 # --- SIGTERM ---------------------------------------------------------------------------------
