@@ -182,7 +182,9 @@ def test_sync_with_a_dead_token_or_none_says_so(tracker, spool, capfd, monkeypat
     an_offline_run(5).finish()
     monkeypatch.setenv("EXPTRACK_TOKEN", "ext_" + "0" * 33)
     assert cli.main(["sync"]) == 1
-    assert "5 points are left: This token is unknown" in capfd.readouterr().out
+    said = capfd.readouterr().out
+    assert "5 points are left: This token is unknown" in said
+    assert said.endswith(f"{tracker.url}/account/.\n")
     monkeypatch.delenv("EXPTRACK_TOKEN")
     assert cli.main(["sync"]) == 1
     assert "there is no token for" in capfd.readouterr().err

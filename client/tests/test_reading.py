@@ -10,6 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import exptrack_client as exptrack
 import pytest
+from exptrack_client.reading import checked
+from exptrack_client.transport import Answer
 
 
 @pytest.fixture
@@ -65,6 +67,7 @@ def test_summaries_are_of_every_metric(three):
     summaries = exptrack.get_run(three[1]).summaries()
     assert summaries["loss"]["min"] == 0.5
     assert summaries["loss"]["count"] == 5
+    assert abs(summaries["loss"]["last_time"] - time.time()) < 600
     assert summaries["odd"]["nan_count"] == 5
 
 
@@ -81,11 +84,13 @@ def test_a_query_is_passed_on(three, wire):
     ("ask", "says", "status"),
     [
         (lambda: exptrack.runs("nothing"), "no experiment 'nothing'", 400),
-        (lambda: exptrack.runs(colour="red"), "does not know colour", 400),
+        (lambda: exptrack.runs(order_by="red"), "order_by: Known are .*, ordering, owner", 400),
         (lambda: exptrack.runs(token="ext_" + "0" * 33), "unknown, expired or revoked", 401),
         (lambda: exptrack.runs(url="http://127.0.0.1:9"), "cannot be reached", 0),
         (lambda: exptrack.runs(url="127.0.0.1"), "begins with http", 0),
         (lambda: exptrack.get_run("0" * 32), "no such run", 404),
+        (lambda: exptrack.get_run("run 1"), "'run 1' is no run's id", 0),
+        (lambda: exptrack.get_run("http://127.0.0.1:8000/"), "nor the address of a run's page", 0),
     ],
 )
 def test_what_cannot_be_read_is_an_error_that_says_why(three, monkeypatch, ask, says, status):
@@ -93,6 +98,18 @@ def test_what_cannot_be_read_is_an_error_that_says_why(three, monkeypatch, ask, 
     with pytest.raises(exptrack.ReadError, match=says) as caught:
         ask()
     assert caught.value.status == status
+
+
+def test_a_run_is_read_by_the_address_of_its_page(three):
+    (run,) = exptrack.runs("digits", limit=1)
+    assert run.url.startswith("http")
+    assert exptrack.get_run(f"{run.url}?x=time#loss").id == run.id
+
+
+def test_a_server_that_does_not_know_what_the_client_asks_is_older():
+    error = {"message": "The query has unknown parameters.", "details": {"q": ["Known are …"]}}
+    with pytest.raises(exptrack.ReadError, match="older than this client: it does not know q"):
+        checked(Answer(400, {"error": error}, True, {}))
 
 
 def test_a_metric_that_is_not_there_is_named(three):
@@ -119,6 +136,8 @@ def test_frames_hold_what_was_read(three):
     assert list(frame.index) == three[::-1]
     assert list(frame["params.lr"]) == [0.3, 0.2, 0.1]
     assert frame["experiment"].unique() == ["digits"]
+    for name in ("started_at", "ended_at", "trashed_at"):
+        assert isinstance(frame[name].dtype, pandas.DatetimeTZDtype)
     points = exptrack.get_run(three[0]).history("loss").to_pandas()
     assert list(points["value"]) == [9.0, 9.0, 9.0, 9.0, 1.0]
     assert isinstance(points["time"].dtype, pandas.DatetimeTZDtype)

@@ -31,7 +31,7 @@ class Failed(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code: 0 done, 1 not all of it, 2 asked for wrongly."""
-    asked = parser().parse_args(arguments)
+    asked = parser().parse_args(joined(sys.argv[1:] if arguments is None else arguments))
     try:
         return asked.work(asked)
     except (Failed, Later, NotLetIn, ReadError, ValueError) as fault:
@@ -45,6 +45,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("exptrack: broken off; what is left stays for another time.", file=sys.stderr)
         return 130
+
+
+def joined(arguments: Sequence[str]) -> list[str]:
+    """`--order -metrics.loss` as one word: argparse would take the second for an option."""
+    words: list[str] = []
+    for word in arguments:
+        if words[-1:] == ["--order"] and word[:1] == "-" != word[1:2]:
+            words[-1] += f"={word}"
+        else:
+            words.append(word)
+    return words
 
 
 def parser() -> argparse.ArgumentParser:
@@ -97,6 +108,9 @@ def log_in(asked: argparse.Namespace) -> int:
     path = login.save(address, token)
     who = cell_text(me.get("user", "?"))
     print(f"Logged in to {address} as {who}. Kept in {path}.")
+    for name, kept in (("EXPTRACK_URL", address), ("EXPTRACK_TOKEN", token)):
+        if (os.environ.get(name) or kept).strip().rstrip("/") != kept:
+            print(f"{name} is set to another: it goes before what is kept.", file=sys.stderr)
     return 0
 
 

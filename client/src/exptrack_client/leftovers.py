@@ -9,7 +9,7 @@ from pathlib import Path
 
 from exptrack_client.delivery import Delivery
 from exptrack_client.folder import folders, left_behind, spool_files
-from exptrack_client.notices import say
+from exptrack_client.notices import ended, say
 from exptrack_client.opening import open_run
 from exptrack_client.records import Record
 from exptrack_client.spool import NoSpool, Spool
@@ -174,7 +174,7 @@ class Outcome:
             )
         if self.cut:
             parts.append(f"{self.cut:,} bytes that were not whole at its end were cut off")
-        return "; ".join(parts) + "."
+        return ended("; ".join(parts))
 
     def as_json(self) -> dict:
         names = ("run_id", "experiment", "state", "sent", "left", "refused", "cut", "why")

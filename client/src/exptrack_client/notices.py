@@ -20,6 +20,11 @@ def say(text: str) -> None:
         pass
 
 
+def ended(sentence: str) -> str:
+    """A sentence with the full stop that it may lack."""
+    return sentence if sentence.endswith("?") else f"{sentence.rstrip('. ')}."
+
+
 class Notices:
     """Says each thing once, and of one kind only so many."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from datetime import datetime
 from time import sleep
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 PAGE = 1_000
 POINTS_A_REQUEST = 100_000
 ATTEMPTS = 4
+TIMES = ("started_at", "ended_at", "last_seen_at", "trashed_at")
+# What we ask of our own accord: a server that knows none of it is older.
+OURS = {"experiment", "q", "ordering", "limit", "fields", "cursor", "metric", "after"}
 
 
 class ReadError(Exception):
@@ -69,7 +73,8 @@ class StoredRun(dict):
         return self._reader.history(self["id"], metric)
 
     def summaries(self) -> dict[str, dict]:
-        """Count, first and last step, last, min, max and mean of every metric, by its name."""
+        """Count, first and last step, last, its time in seconds since the epoch, min, max and mean
+        of every metric, by its name."""
         return self._reader.summaries(self["id"])
 
 
@@ -77,9 +82,12 @@ class Runs(list):
     """Runs in the order asked for; a list of `StoredRun`."""
 
     def to_pandas(self) -> pd.DataFrame:
-        """A row a run, by id, with `params.…`, `metrics.…` and `tags.…` as columns; ImportError
-        without pandas."""
-        frame = import_pandas().DataFrame([row(run) for run in self])
+        """A row a run, by id, with `params.…`, `metrics.…` and `tags.…` as columns, times in UTC;
+        ImportError without pandas."""
+        pandas = import_pandas()
+        frame = pandas.DataFrame([row(run) for run in self])
+        for name in frame.columns.intersection(TIMES):
+            frame[name] = pandas.to_datetime(frame[name], utc=True)
         return frame.set_index("id") if len(frame) else frame
 
 
@@ -111,10 +119,12 @@ class Reader:
     def summaries(self, run_id: str) -> dict[str, dict]:
         with self._exchange:
             answer = self._get(f"runs/{run_id}/metrics/")
-        return {
-            series["name"]: {key: number(value) for key, value in series.items() if key != "name"}
-            for series in answer["results"]
-        }
+        summaries = {}
+        for series in answer["results"]:
+            summary = {key: number(value) for key, value in series.items()}
+            summary["last_time"] /= 1000
+            summaries[summary.pop("name")] = summary
+        return summaries
 
     def history(self, run_id: str, metric: str) -> Points:
         points = Points(metric, [], [], [])
@@ -170,15 +180,21 @@ def runs(
 
 
 def get_run(id: uuid.UUID | str, *, url: str | None = None, token: str | None = None) -> StoredRun:
-    """One run by its id; ReadError when it cannot be had."""
-    return Reader(url, token).run(str(id))
+    """One run by its id, or by the address of its page; ReadError when it cannot be had."""
+    last = urlsplit(str(id)).path.rstrip("/").rpartition("/")[2]
+    try:
+        run_id = str(uuid.UUID(last))
+    except ValueError:
+        text = f"{str(id)!r} is no run's id, which is a UUID, nor the address of a run's page."
+        raise ReadError(text) from None
+    return Reader(url, token).run(run_id)
 
 
 def checked(answer: Answer) -> dict:
     """The body, unless it was a refusal."""
     if answer.ok:
         return answer.body
-    if "unknown parameters" in answer.sentence:
+    if "unknown parameters" in answer.sentence and OURS.issuperset(answer.details):
         raise ReadError(
             f"The server is older than this client: it does not know {', '.join(answer.details)}.",
             answer.status,
@@ -199,6 +215,8 @@ def row(run: StoredRun) -> dict:
             cells.update({f"{name}.{key}": inner for key, inner in value.items()})
         elif isinstance(value, dict):
             cells[name] = value.get("name")
+        elif name in TIMES and value is not None:  # Python reads a `Z` only since 3.11
+            cells[name] = datetime.fromisoformat(value.replace("Z", "+00:00"))
         else:
             cells[name] = value
     return cells

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from exptrack_client.folder import REFUSED
-from exptrack_client.notices import say
+from exptrack_client.notices import ended, say
 from exptrack_client.outbox import BATCH_POINTS, Changes, Outbox, where
 from exptrack_client.points import PointQueue
 from exptrack_client.sender import Sender
@@ -120,7 +120,7 @@ class Recording:
 
     def _say(self, sentence: str, kept: int) -> None:
         """Say a sentence, and what is kept where."""
-        parts = [f"{sentence.rstrip('. ')}."] if sentence else []
+        parts = [ended(sentence)] if sentence else []
         spool, refused = self.outbox.spool, self._refused()
         if spool is not None and not (self.sender and self.sender.is_complete):
             what = f"{kept:,} points are" if kept != 1 else "1 point is"

@@ -114,4 +114,7 @@ def uuid_text(what: str, value: object) -> str:
     try:
         return str(uuid.UUID(str(value)))
     except ValueError:
-        raise ValueError(f"{what} is {value!r}; it must be a UUID") from None
+        raise ValueError(
+            f"{what} is {value!r}; it must be a UUID. uuid.uuid5(uuid.NAMESPACE_URL, …) makes the "
+            "same one of the same text"
+        ) from None

@@ -197,7 +197,9 @@ class Exchange:
             raise Later(f"{self.base}: {answer.sentence}", answer.retry_after)
         if status == 404 and answer.sentence.startswith("There is nothing at"):
             raise NotLetIn(f"{self.base} is older than this client. {answer.sentence}", status)
-        if status in (401, 403, 404) and answer.error:
+        if status == 401 and answer.error:
+            raise NotLetIn(f"{answer.sentence} Make another at {self.base}/account/.", status)
+        if status in (403, 404) and answer.error:
             raise NotLetIn(answer.sentence, status)
         if not answer.is_json or not (answer.ok or answer.error):
             if status == 413:  # a proxy in front says it in its own words
@@ -283,4 +285,9 @@ def reason(error: BaseException) -> str:
     """Why a connection failed, in a few words."""
     if isinstance(error, TIMEOUTS):
         return "it took too long"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        cause = error.verify_message.rstrip(".")
+        return f"its certificate is not trusted: {cause}. SSL_CERT_FILE can name more to trust"
+    if isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER":
+        return "it speaks no HTTPS; http:// may be right"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
