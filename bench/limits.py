@@ -44,7 +44,7 @@ def microseconds(work: Callable[[], object], times: int) -> float:
 def parts(server: Served, shape: Shape, times: int) -> str:
     """One row: what reading, packing and storing one batch of this shape take at least."""
     from experiments import series
-    from experiments.api.parsers import BatchIn, columns_of, decode_batch
+    from experiments.api.batches import BatchIn, columns_of, decode_batch
 
     body = next(bodies(shape, 1))
     batch = decode_batch(body)

@@ -11,8 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 import exptrack.urls
-from experiments.api.backlog import LogParser
 from experiments.api.base import ApiView
+from experiments.api.batches import LogParser
 
 
 @csrf_exempt

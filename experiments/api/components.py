@@ -12,7 +12,7 @@ from django.conf import settings
 
 from accounts.models import Token, User
 from experiments import values, wire
-from experiments.api.backlog import MAX_BATCHES
+from experiments.api.batches import MAX_BATCHES
 from experiments.api.errors import CODES
 from experiments.models import WRITER_LENGTH, Collaborator, Experiment
 from experiments.querysets import STATUSES

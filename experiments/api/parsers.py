@@ -1,18 +1,15 @@
 """Bodies in: bounded before they are parsed, strict once they are.
 
 Every JSON body passes the same gates: size (unpacked too), depth, number of keys, no NUL, no
-lone surrogate, no number past int64 or double. Batches of points are read by msgspec straight
-into columns, without serializers.
+lone surrogate, no number past int64 or double. What batches of points are is in `batches`.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
-from typing import Any, Union
+from typing import Any
 
 import msgspec
-import numpy as np
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest
@@ -20,17 +17,15 @@ from django.utils.http import parse_header_parameters
 from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 
-from experiments.api.errors import LengthRequired, PayloadTooLarge, ValidationFailed
-from experiments.storing import Columns
+from experiments.api.errors import LengthRequired, PayloadTooLarge
 from experiments.values import INT64_MAX, INT64_MIN
-from experiments.wire import NOT_FINITE
 
 MAX_DEPTH = 32
 MAX_KEYS = 100_000
 # JSON of real points unpacks to 3 to 20 times its size; beyond the first MiB more is a bomb.
 GZIP_FREE_BYTES = 1024 * 1024
 GZIP_MAX_RATIO = 100
-EMPTY_BODY = "The body is empty."
+REPEATED_NAME = "A name stands twice in one object of the body."
 
 
 # --- The body's bytes ------------------------------------------------------------------------
@@ -169,185 +164,4 @@ def refuse_repeated_names(body: bytes, value: object) -> None:
         elif isinstance(item, list):
             waiting += item
     if body.count(b":") > colons:
-        raise ParseError("A name stands twice in one object of the body.")
-
-
-# --- Batches of points -----------------------------------------------------------------------
-
-
-class ColumnsIn(msgspec.Struct, forbid_unknown_fields=True):
-    """One series' points as columns of equal length."""
-
-    values: list[Union[float, str]]  # noqa: UP007
-    steps: list[int] | None = None
-    times: list[int] | None = None
-
-
-class PointIn(msgspec.Struct, forbid_unknown_fields=True):
-    """One point of a list."""
-
-    name: str
-    value: Union[float, str]  # noqa: UP007
-    step: int | None = None
-    time: int | None = None
-
-
-class BatchIn(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of `log/` in any of its three forms."""
-
-    metrics: Union[dict[str, Union[ColumnsIn, float, str]], list[PointIn]] = {}  # noqa: UP007
-    params: dict[str, Any] = {}
-    tags: dict[str, str] = {}
-    writer: str | None = None
-    seq: int | None = None
-    step: int | None = None
-
-
-def decode_batch(body: bytes) -> BatchIn:
-    """A batch within the limits, or an error that names the field."""
-    if not body:
-        raise ParseError(EMPTY_BODY)
-    try:
-        batch = decode(body, BatchIn)
-    except msgspec.ValidationError as error:
-        raise explained(body, error) from error
-    if may_repeat_names(body, batch):
-        refuse_repeated_names(body, decode(body))
-    if batch.params:
-        check_tree(batch.params)
-    for text in (*batch.tags, *batch.tags.values(), batch.writer or ""):
-        if "\0" in text:
-            raise ParseError("Text cannot hold the character NUL (\\u0000).")
-    names = len(batch.metrics) if isinstance(batch.metrics, dict) else 0
-    if max(names, len(batch.params), len(batch.tags)) > settings.MAX_NAMES_PER_REQUEST:
-        raise PayloadTooLarge(
-            f"A request has at most {settings.MAX_NAMES_PER_REQUEST:,} names. Send several."
-        )
-    return batch
-
-
-def may_repeat_names(body: bytes, batch: BatchIn) -> bool:
-    """Whether a name may stand twice in one object of a batch: False means that none does that
-    could hide a point, param or tag. Counting every name in a list of points would cost a
-    quarter of what parsing it does, and two of one point's names hide nothing else."""
-    if isinstance(batch.metrics, list):
-        return bool(batch.params or batch.tags) or body.count(b'"metrics"') > 1
-    colons = len(batch.params) + len(batch.tags) + "".join(batch.metrics).count(":")
-    colons += sum(bool(getattr(batch, name)) for name in ("metrics", "params", "tags"))
-    colons += sum(getattr(batch, name) is not None for name in ("writer", "seq", "step"))
-    for value in batch.metrics.values():
-        if isinstance(value, ColumnsIn):
-            colons += 2 + (value.steps is not None) + (value.times is not None)
-        else:
-            colons += 1
-    return body.count(b":") > colons
-
-
-def explained(body: bytes, error: msgspec.ValidationError) -> ValidationFailed:
-    """msgspec's complaint, with the metric's name where it only says `[...]`."""
-    path, message = complaint(error)
-    if not path.startswith("metrics[...]"):
-        return ValidationFailed("The batch cannot be read.", {path or "body": [message]})
-    for name, value in decode(body)["metrics"].items():
-        try:
-            msgspec.convert(value, Union[ColumnsIn, float, str])  # noqa: UP007
-        except msgspec.ValidationError as fault:
-            inner, message = complaint(fault)
-            path = f"metrics.{name}.{inner}" if inner else f"metrics.{name}"
-            break
-    return ValidationFailed("The batch cannot be read.", {path: [message]})
-
-
-def complaint(error: msgspec.ValidationError) -> tuple[str, str]:
-    """Path and sentence of a message like "Expected `int`, got `str` - at `$.a[0]`"."""
-    message, _, path = str(error).partition(" - at `$")
-    return path.rstrip("`").lstrip("."), f"{message}."
-
-
-def columns_of(batch: BatchIn) -> dict[str, Columns]:
-    """The batch's points by metric, as `recording.append` takes them."""
-    if isinstance(batch.metrics, list):
-        columns = from_list(batch)
-    else:
-        columns = {
-            name: from_value(name, value, batch.step) for name, value in batch.metrics.items()
-        }
-    refuse_too_many([columns])
-    return columns
-
-
-def refuse_too_many(batches: Sequence[Mapping[str, Columns]]) -> None:
-    """Refuse a request of more points or names than one may have."""
-    points = sum(len(series.values) for batch in batches for series in batch.values())
-    if points > settings.MAX_POINTS_PER_REQUEST:
-        raise PayloadTooLarge(
-            f"A request has at most {settings.MAX_POINTS_PER_REQUEST:,} points, this has "
-            f"{points:,}. Send several."
-        )
-    if len(set().union(*batches)) > settings.MAX_NAMES_PER_REQUEST:
-        raise PayloadTooLarge(
-            f"A request has at most {settings.MAX_NAMES_PER_REQUEST:,} names. Send several."
-        )
-
-
-def from_list(batch: BatchIn) -> dict[str, Columns]:
-    """Points one by one, gathered by name in their order."""
-    gathered: dict[str, list[PointIn]] = {}
-    for point in batch.metrics:
-        gathered.setdefault(point.name, []).append(point)
-    columns = {}
-    for name, points in gathered.items():
-        steps = [batch.step if point.step is None else point.step for point in points]
-        times = [point.time for point in points]
-        columns[name] = Columns(
-            values=numbers(name, [point.value for point in points]), steps=steps, times=times
-        )
-    return columns
-
-
-def from_value(name: str, value: ColumnsIn | float | str, step: int | None) -> Columns:
-    """One entry of the object form: columns, or a single value."""
-    if not isinstance(value, ColumnsIn):
-        return Columns(values=numbers(name, [value]), steps=None if step is None else [step])
-    n, steps, times = len(value.values), value.steps, value.times
-    if n != (n if steps is None else len(steps)) or n != (n if times is None else len(times)):
-        raise ValidationFailed(
-            "A column has another length than its values.",
-            {
-                f"metrics.{name}.{column}": [
-                    f"{len(given)} {column} for {n} values: they must be as many."
-                ]
-                for column, given in (("steps", steps), ("times", times))
-                if given is not None and len(given) != n
-            },
-        )
-    if steps is None and step is not None and value.values:
-        steps = [step] * len(value.values) if len(value.values) == 1 else None
-        if steps is None:
-            raise ValidationFailed(
-                "One step cannot serve several values.",
-                {f"metrics.{name}.steps": ["Give a step for each value, or none at all."]},
-            )
-    return Columns(values=numbers(name, value.values), steps=steps, times=value.times)
-
-
-def numbers(name: str, values: list[float | str]) -> np.ndarray:
-    """Values as float64[n]; "NaN", "Infinity" and "-Infinity" are the only texts."""
-    try:
-        # np.array would read text like "0.5" too: a text among floats makes it dtype U.
-        array = np.array(values) if values else np.empty(0)
-        if array.dtype == np.float64:
-            return array
-        return np.array(
-            [NOT_FINITE[value] if isinstance(value, str) else value for value in values],
-            dtype=np.float64,
-        )
-    except KeyError as error:
-        raise ValidationFailed(
-            "A value is no number.",
-            {
-                f"metrics.{name}.values": [
-                    f"{str(error.args[0])[:40]!r} is not NaN, Infinity or -Infinity."
-                ]
-            },
-        ) from error
+        raise ParseError(REPEATED_NAME)

@@ -14,10 +14,16 @@ from rest_framework.response import Response
 from accounts.authentication import RememberedTokenAuthentication
 from experiments import access, backlog, charts, comparing, reading, recording
 from experiments.api import serializers
-from experiments.api.backlog import LogParser, mark_of
 from experiments.api.base import AnyAcceptView, ApiView, checked_input, csv_response, path_id
+from experiments.api.batches import (
+    EMPTY_BODY,
+    BatchIn,
+    LogParser,
+    columns_of,
+    mark_of,
+    refuse_too_many,
+)
 from experiments.api.errors import ValidationFailed
-from experiments.api.parsers import EMPTY_BODY, BatchIn, columns_of, refuse_too_many
 from experiments.compare_and_swap import append_from_memory
 from experiments.models import Metric, Run
 from experiments.storing import Columns, Mark, Receipt

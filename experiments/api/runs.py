@@ -12,8 +12,7 @@ from rest_framework.response import Response
 
 from accounts.authentication import RememberedTokenAuthentication
 from experiments import access, curating, recording, run_values, tables
-from experiments.api import parsers, serializers, shapes
-from experiments.api.backlog import StartParser, mark_of
+from experiments.api import batches, serializers, shapes
 from experiments.api.base import (
     PAGING,
     AnyAcceptView,
@@ -102,13 +101,13 @@ def first_points(request: Request, log: tuple | None, run_id: UUID | None) -> di
     if log is None:
         return {}
     batch, body = log
-    mark = mark_of(request, batch, body)
+    mark = batches.mark_of(request, batch, body)
     if mark is None and run_id is not None:
         raise ValidationFailed(
             "Points for a run with an id are numbered, so that a repeat adds nothing.",
             {"log": ["Give writer and seq."]},
         )
-    return {"metrics": parsers.columns_of(batch), "mark": mark}
+    return {"metrics": batches.columns_of(batch), "mark": mark}
 
 
 class RunList(ApiView):
@@ -117,7 +116,7 @@ class RunList(ApiView):
     authentication_classes = [RememberedTokenAuthentication]
     reads_query = True
     log_scope_methods = ("GET", "POST")
-    parser_classes = [StartParser]
+    parser_classes = [batches.StartParser]
 
     @time_limit()
     def get(self, request: Request) -> Response:

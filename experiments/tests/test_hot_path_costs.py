@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.test import Client
 
 from experiments import recording
-from experiments.api.parsers import columns_of, decode_batch
+from experiments.api.batches import columns_of, decode_batch
 from experiments.compare_and_swap import append_from_memory
 from experiments.models import Chunk
 from experiments.storing import Columns, Mark
