@@ -27,7 +27,16 @@ MAX_EXPERIMENT_TAGS, MAX_EXPERIMENT_TAG = 100, 1_000
 FIELD_NAME = re.compile(r"[\w\-./:]([\w\-./: ]*[\w\-./:])?")
 UUID_FORM = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}", re.I)
 # Direction overrides can make one name look like another.
-BIDI_CONTROLS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+BIDI_CONTROLS = frozenset(
+    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)
+# What nobody sees makes two names look the same. Joiners and variation selectors are part of emoji
+# and of some scripts, but change nothing beside a Latin letter, a digit, or the end.
+UNSEEN = re.compile(
+    "[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u2028\u2029\u2060-\u206f\u3164\ufeff"
+    "\uffa0\U000e0000-\U000e0fff]"
+    "|(?:^|[\0-\u024f\u200c\u200d])[\u200c\u200d\ufe00-\ufe0f]|[\u200c\u200d](?=[\0-\u024f]|$)"
+)
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # NUL and lone surrogates
 DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 # Below this a float with no fraction is written as the integer it equals.
@@ -97,8 +106,10 @@ def storable(text: str) -> str:
 
 def experiment_title(text: str) -> str:
     """An experiment's name: a title that is not shaped like an id, which would always be taken
-    for one."""
+    for one, and in which everything is to be seen: what looks the same is the same."""
     name = title(text)
+    if UNSEEN.search(name):
+        raise InvalidValue("An experiment's name cannot hold characters that nobody sees.")
     if uuid_in(name) is not None:
         raise InvalidValue("A name cannot have the form of a UUID: that is taken for an id.")
     return name

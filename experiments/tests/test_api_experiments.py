@@ -117,6 +117,31 @@ def test_delete_moves_it_and_its_runs_to_the_trash_and_restore_brings_them_back(
     assert len(script.get("/api/v1/runs/").json()["results"]) == 1
 
 
+@pytest.mark.parametrize(
+    "unseen", ["\u200b", "\u200d", "\u00ad", "\u2060", "\ufeff", "\ufe0f", "\u061c"]
+)
+def test_no_two_names_look_the_same_for_what_nobody_sees(script, digits, unseen):
+    for name in (f"dig{unseen}its", f"{unseen}digits", f"digits{unseen}"):
+        refused = script.post(LIST, {"name": name})
+        assert refused.status_code == 400
+        assert list(refused.json()["error"]["details"]) == ["name"]
+        assert script.patch(at(digits), {"name": name}).status_code == 400
+        assert script.post("/api/v1/runs/", {"experiment": name}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "name", ["❤️‍🔥 training", "👨‍👩‍👧", "می‌خواهم", "क्‍ष", "naïve café 数字", "a\u3000b"]
+)
+def test_names_of_every_script_and_emoji_are_taken(script, name):
+    assert script.post(LIST, {"name": name}).json()["name"] == name
+
+
+def test_an_experiment_that_had_such_a_name_before_goes_on(script, alice):
+    made = Experiment.objects.create(owner=alice, name="dig\u200bits")
+    begun = script.post("/api/v1/runs/", {"experiment": made.name})
+    assert (begun.status_code, begun.json()["experiment"]["id"]) == (201, str(made.pk))
+
+
 def test_what_is_restored_into_a_taken_name_needs_a_new_one(script, digits):
     script.delete(at(digits))
     other = script.post(LIST, {"name": "digits"}).json()
