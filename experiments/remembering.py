@@ -53,9 +53,11 @@ class Known:
 
 
 def found_again(run: Run, known: Known | None) -> Known:
-    """What is known of a run just read: what was remembered, if it is still at that revision.
-    Otherwise nothing, and unless nobody ever wrote to it, somebody else does."""
-    if known is not None and known.run.revision == run.revision:
+    """What is known of a run just read: what was remembered, if it is still at that revision, and
+    no other run of that id. Otherwise nothing, and unless nobody ever wrote to it, somebody else
+    does."""
+    at = (run.created_at, run.revision)
+    if known is not None and (known.run.created_at, known.run.revision) == at:
         known.run, known.alone = run, True
         return known
     untouched = run.revision == 0

@@ -149,6 +149,25 @@ def test_a_run_made_anew_under_its_old_id_begins_anew(script, run):
     assert stored(run) == {"loss": [7.0, 8.0]}
 
 
+def test_of_an_earlier_run_of_the_same_id_nothing_is_known(script, run):
+    log(script, run, 1.0, names=["loss", "acc"])
+    memory.take(run.pk)  # what is found at work is never known whole
+    for value in (2.0, 3.0):
+        log(script, run, value, names=["loss", "acc"])
+
+    def again():
+        curating.trash_runs(user=run.owner, runs=[run])
+        purging.purge_runs(ids=[run.pk])
+        script.post("/api/v1/runs/", {"experiment": "remembered", "id": str(run.pk)})
+        for value in (7.0, 8.0, 9.0):
+            log(script, run, value)
+
+    out_of_date(run, again)  # and the new one stands at the revision that is remembered
+    log(script, run, 10.0, names=["new"])
+    assert log(script, run, 11.0, names=["acc"]).status_code == 200
+    assert stored(run) == {"loss": [7.0, 8.0, 9.0], "new": [10.0], "acc": [11.0]}
+
+
 def test_memory_is_bounded_and_forgets_the_least_recent():
     some, first, last = Memory(), Run(id=uuid.uuid4()), Run(id=uuid.uuid4())
     series = {str(number): OpenSeries(number, str(number)) for number in range(100)}
