@@ -9,10 +9,12 @@ from collections.abc import Callable
 import structlog
 from django.conf import settings
 from django.contrib.auth import middleware as auth
+from django.core.exceptions import ValidationError
+from django.db import DataError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render, resolve_url
 from django.utils.http import urlencode
-from django.views.defaults import page_not_found
+from django.views.defaults import bad_request, page_not_found
 
 from experiments.api.errors import error_response
 from experiments.refusals import Gone
@@ -100,7 +102,8 @@ class LoginRequiredMiddleware(auth.LoginRequiredMiddleware):
 
 class PagesWithoutAnAnswerMiddleware:
     """What was purged while a request was on its way is not there any more, and no fault. What
-    took too long is said in a sentence."""
+    took too long is said in a sentence. In the admin, ids and values that cannot be any come from
+    an address or form made by hand; Django looks at them no sooner than the database does."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -114,7 +117,14 @@ class PagesWithoutAnAnswerMiddleware:
         if isinstance(error, TookTooLong):
             context = {"stopped": error, "rest": (request.path, "The page without conditions")}
             return render(request, "took_too_long.html", context, status=503)
+        if isinstance(error, ValidationError | DataError) and is_admin(request):
+            return bad_request(request, error)
         return None
+
+
+def is_admin(request: HttpRequest) -> bool:
+    """Whether the admin's own views answer this request."""
+    return request.resolver_match is not None and request.resolver_match.app_name == "admin"
 
 
 class SignedOutFragmentMiddleware:

@@ -1,5 +1,6 @@
 """/admin/ for everything recorded."""
 
+import uuid
 from datetime import timedelta
 
 import numpy as np
@@ -75,6 +76,34 @@ def test_lists_and_forms_open_and_search(operator, alice, model):
     if row is not None:
         form = operator.get(reverse(f"admin:experiments_{model}_change", args=[row.pk]))
         assert form.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "sent", ["nonsense", str(uuid.uuid4()), "a\0b"], ids=["text", "gone", "nul"]
+)
+@pytest.mark.parametrize("model", ["experiment", "run", "collaborator", "savedview"])
+def test_ids_made_by_hand_change_nothing_and_are_no_fault_of_ours(operator, alice, model, sent):
+    run = started(alice, 1)[0]
+    path = reverse(f"admin:experiments_{model}_changelist")
+    fields = ("experiment", "owner", "user")
+    choices = reverse("admin:autocomplete")
+    field = {"app_label": "experiments", "model_name": "experiment", "field_name": "owner"}
+    answers = [
+        operator.post(f"{path}add/", dict.fromkeys(fields, sent)),
+        operator.get(f"{path}add/", dict.fromkeys(fields, sent)),
+        operator.get(path, {"id__exact": sent}),
+        operator.get(path, {"name__exact": sent}),
+        operator.get(choices, {**field, "term": sent}),
+        operator.get(choices, {**field, "term": "a", "page": sent}),
+    ]
+    for action in ("move_to_trash", "purge", "finish", "delete_selected"):
+        chosen = {"action": action, "_selected_action": [sent]}
+        answers.append(operator.post(path, {**chosen, "confirmed": "yes", "post": "yes"}))
+    if model in ("experiment", "run"):
+        row = run if model == "run" else run.experiment
+        answers.append(operator.post(f"{path}{row.pk}/change/", dict.fromkeys(fields, sent)))
+    assert {answer.status_code for answer in answers} <= {200, 302, 400, 403, 404}
+    assert Experiment.objects.alive().get() == run.experiment
 
 
 def test_only_admins_come_in(signed_in, alice, bob):
