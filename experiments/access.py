@@ -126,6 +126,18 @@ def visible_runs(user: User, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Run]:
     return Run.objects.visible_to(user).select_related("experiment", "owner").in_bulk(ids)
 
 
+def hide_parents(user: User, runs: Sequence[Run]) -> None:
+    """From runs that are only to be shown, take away the parents that the user may not see. One
+    statement, none where no run has a parent."""
+    parents = {run.parent_id for run in runs if run.parent_id is not None}
+    if parents:
+        seen = Run.objects.visible_to(user).filter(pk__in=parents)
+        hidden = parents - set(seen.values_list("pk", flat=True))
+        for run in runs:
+            if run.parent_id in hidden:
+                run.parent_id = None
+
+
 def writable_run(user: User, run_id: uuid.UUID) -> Run:
     """The run, if the user may change it or log to it; 403 when it may only be seen."""
     run = readable_run(user, run_id)

@@ -11,6 +11,8 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from accounts.models import User
+from experiments import access
 from experiments.fields import Field, Ordering
 from experiments.models import Run
 from experiments.named_rows import NAMES_SHOWN, first_cuts, octets_of_runs, read_of_runs
@@ -23,6 +25,7 @@ CSV_ATTRIBUTES = ("id", "name", "experiment", "owner", "status", "started", "end
 CSV_RUNS_AT_ONCE = 500
 # So many columns as runs of all kinds may have make short blocks.
 CELLS_AT_ONCE = 100_000
+PARENT = Field("attribute", "parent")
 # What is read of each kind of row.
 READ = {"params": "value", "tags": "text", "metrics": PARTS["last"]}
 
@@ -106,13 +109,16 @@ def as_started(
 
 
 def csv_of_runs(
-    segments: Sequence[Segment], ordering: Ordering, columns: list[Field] | None
+    user: User, segments: Sequence[Segment], ordering: Ordering, columns: list[Field] | None
 ) -> Iterator[str]:
-    """The CSV of all runs of a listing: its head, then a page of lines at a time, or less of one
-    whose values are long. Without chosen columns they are those of the first page's runs."""
+    """The CSV of all runs of a listing, as a user sees them: its head, then a page of lines at a
+    time, or less of one whose values are long. Without chosen columns they are those of the first
+    page's runs."""
     pages = every_page(segments, descending=ordering.descending, size=CSV_RUNS_AT_ONCE)
     for number, runs in enumerate(limited(pages)):
         columns = columns or all_columns(runs)
+        if PARENT in columns:
+            access.hide_parents(user, runs)
         if number == 0:
             yield csv_line([str(column) for column in columns])
         for some in portions(runs, octets(runs, columns)):

@@ -27,14 +27,12 @@ MAX_EXPERIMENT_TAGS, MAX_EXPERIMENT_TAG = 100, 1_000
 FIELD_NAME = re.compile(r"[\w\-./:]([\w\-./: ]*[\w\-./:])?")
 UUID_FORM = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}", re.I)
 # Direction overrides can make one name look like another.
-BIDI_CONTROLS = frozenset(
-    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-)
+BIDI_CONTROLS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 # What nobody sees makes two names look the same. Joiners and variation selectors are part of emoji
 # and of some scripts, but change nothing beside a Latin letter, a digit, or the end.
 UNSEEN = re.compile(
-    "[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u2028\u2029\u2060-\u206f\u3164\ufeff"
-    "\uffa0\U000e0000-\U000e0fff]"
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u2028\u2029\u2060-\u206f\u3164"
+    "\ufeff\uffa0\U000e0000-\U000e0fff]"
     "|(?:^|[\0-\u024f\u200c\u200d])[\u200c\u200d\ufe00-\ufe0f]|[\u200c\u200d](?=[\0-\u024f]|$)"
 )
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # NUL and lone surrogates

@@ -74,12 +74,16 @@ def columns_of(request: Request) -> list | None:
         raise ValidationFailed("The fields cannot be used.", {"fields": [str(error)]}) from error
 
 
-def filled(runs: list[Run], columns: list | None) -> RunValues:
+def filled(request: Request, runs: list[Run], columns: list | None) -> RunValues:
+    """What the runs hold, of the chosen columns or the first; and no parent that is hidden."""
+    if columns is None or run_values.PARENT in columns:
+        access.hide_parents(request.user, runs)
     return run_values.complete(runs) if columns is None else run_values.chosen(runs, columns)
 
 
 def detail(request: Request, run: Run) -> dict:
     """One run with everything but its points."""
+    access.hide_parents(request.user, [run])
     environment = Environment.objects.filter(run=run).first()
     return shapes.run_detail_json(
         request, run, run_values.complete([run]), environment.data if environment else {}
@@ -135,7 +139,7 @@ class RunList(ApiView):
             return found.segments(ordering, experiment_id, now)
 
         def shape(runs: list[Run]) -> list[dict]:
-            values = filled(runs, columns)
+            values = filled(request, runs, columns)
             return [shapes.run_json(request, run, values) for run in runs]
 
         def octets(runs: list[Run]) -> list[int]:
@@ -258,7 +262,7 @@ class RunCsv(AnyAcceptView):
         experiment = filters.chosen_experiment()
         found = found_first(request, rows, experiment)
         segments = found.segments(ordering, experiment and experiment.pk)
-        lines = run_values.csv_of_runs(segments, ordering, columns_of(request))
+        lines = run_values.csv_of_runs(request.user, segments, ordering, columns_of(request))
         return csv_response(lines, "runs.csv")
 
 
@@ -274,5 +278,5 @@ class ExperimentCsv(AnyAcceptView):
         rows, ordering, _ = listed(request, rows.filter(experiment=experiment), RunFilter)
         found = found_first(request, rows, experiment)
         segments = found.segments(ordering, experiment.pk)
-        lines = run_values.csv_of_runs(segments, ordering, columns_of(request))
+        lines = run_values.csv_of_runs(request.user, segments, ordering, columns_of(request))
         return csv_response(lines, "runs.csv")

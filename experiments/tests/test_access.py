@@ -294,11 +294,29 @@ def test_ids_in_bodies_and_queries_leak_nothing(api, world, charlie):
             assert secret not in answer.content.decode()
 
 
-def test_a_child_shows_no_parent_one_may_not_see(api, world, alice, charlie):
-    _, hidden = world("private")
-    child = recording.start_run(user=alice, experiment="open", parent=hidden.pk)[0]
-    for path in (f"runs/{child.pk}/", "runs/"):
-        assert hidden.name not in api(charlie).get(V1 + path).content.decode()
+@pytest.mark.parametrize("hides", [True, False], ids=["private", "internal"])
+def test_a_child_shows_no_parent_one_may_not_see(api, signed_in, world, alice, charlie, hides):
+    _, parent = world("private" if hides else "internal")
+    child = recording.start_run(user=alice, experiment="open", parent=parent.pk)[0]
+    of_experiment = f"experiments/{child.experiment_id}/"
+    rooms = [f"runs/{child.pk}/", "runs/?experiment=open", "runs/?fields=parent"]
+    files = ["runs.csv?fields=name,parent", f"{of_experiment}runs.csv?fields=parent"]
+    pages = [f"/{of_experiment}?columns=parent", f"/{of_experiment}runs.csv?columns=parent"]
+    answers = [api(charlie).get(V1 + path) for path in [*rooms, *files]]
+    answers += [signed_in(charlie).get(path) for path in [*pages, f"/runs/{child.pk}/"]]
+    for answer in answers:
+        assert answer.status_code == 200
+        text = read(answer)
+        assert parent.name not in text or not hides
+        assert (str(parent.pk) in text) is not hides
+    assert str(parent.pk) in read(api(alice).get(f"{V1}runs/{child.pk}/"))
+    mine = {"experiment": "mine", "parent": str(parent.pk)}
+    assert api(charlie).post(f"{V1}runs/", mine).status_code == (400 if hides else 201)
+
+
+def read(answer) -> str:
+    """The whole text of an answer, streamed or not."""
+    return answer.getvalue().decode()
 
 
 def test_a_member_runs_in_others_internal_experiments_and_changes_only_their_own(

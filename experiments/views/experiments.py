@@ -105,7 +105,8 @@ def experiment_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         return query_fault(request, asked)
     try:
         with time_limit():
-            context = {"experiment": experiment, "asked": asked} | table_context(asked, experiment)
+            table = table_context(request.user, asked, experiment)
+            context = {"experiment": experiment, "asked": asked} | table
     except TookTooLong as stopped:
         return query_fault(request, asked, stopped)
     shown = context["page"].rows if "page" in context else []
@@ -137,7 +138,7 @@ def query_fault(
     return response
 
 
-def table_context(asked: Asked, experiment: Experiment) -> dict:
+def table_context(user: User, asked: Asked, experiment: Experiment) -> dict:
     """What an address asks to see: a page of runs, their curves, or groups of them."""
     grouping, group = groups.asked_grouping(asked), groups.asked_group(asked, experiment)
     is_curves = asked.read("view", choice("table", "charts"), "table") == "charts"
@@ -152,14 +153,14 @@ def table_context(asked: Asked, experiment: Experiment) -> dict:
         context = groups.groups_context(asked, experiment, grouping)
         fields = context["grouped"].fields
     else:
-        context = runs_context(asked, experiment, group)
+        context = runs_context(user, asked, experiment, group)
     if group is not None:
         context["group_values"] = list(zip(fields, group.keys, strict=True))
     url = groups.grouping_url(asked, experiment, fields)
     return context | {"group": group, "grouping_url": url}
 
 
-def runs_context(asked: Asked, experiment: Experiment, group: Group | None) -> dict:
+def runs_context(user: User, asked: Asked, experiment: Experiment, group: Group | None) -> dict:
     """The page of runs that an address asks for, those of one group or all, in columns."""
     found, filters, ordering, fields = asked_runs(asked, experiment, group)
     limit = asked.limit()
@@ -169,6 +170,8 @@ def runs_context(asked: Asked, experiment: Experiment, group: Group | None) -> d
         limit=limit,
     )
     fields = named_first(fields or usual_columns(found, experiment, ordering))
+    if run_values.PARENT in fields:
+        access.hide_parents(user, page.rows)
     columns = columns_of(page.rows, fields)
     return {
         "filters": filters,
@@ -243,7 +246,7 @@ def experiment_runs_csv(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     asked = Asked.by(request)
     asked.check_query()
     try:
-        lines = csv_lines(asked, experiment)
+        lines = csv_lines(request.user, asked, experiment)
         if faults := asked.all_faults:
             # A file with other rows than asked for would be taken for the right one.
             return HttpResponse("\n".join(faults), "text/plain; charset=utf-8", status=400)
@@ -256,7 +259,7 @@ def experiment_runs_csv(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     return response
 
 
-def csv_lines(asked: Asked, experiment: Experiment) -> Iterator[str]:
+def csv_lines(user: User, asked: Asked, experiment: Experiment) -> Iterator[str]:
     """The lines of the CSV that an address asks for, of groups or of runs."""
     with time_limit():
         grouping, group = groups.asked_grouping(asked), groups.asked_group(asked, experiment)
@@ -264,4 +267,5 @@ def csv_lines(asked: Asked, experiment: Experiment) -> Iterator[str]:
             grouped, metrics, _ = groups.asked_groups(asked, experiment, grouping)
             return csv_of_groups(grouped, metrics)
         found, _, ordering, columns = asked_runs(asked, experiment, group)
-    return run_values.csv_of_runs(found.segments(ordering, experiment.pk), ordering, columns)
+    segments = found.segments(ordering, experiment.pk)
+    return run_values.csv_of_runs(user, segments, ordering, columns)
