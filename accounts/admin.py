@@ -31,6 +31,11 @@ admin.site.unregister(Group)
 class UserCreationForm(auth_forms.AdminUserCreationForm):
     """A new person, with a password or without one."""
 
+    usable_password = auth_forms.SetUnusablePasswordMixin.create_usable_password_field(
+        "Disabled: nobody signs in by this name; scripts log by its tokens, which "
+        "`manage.py create_token` makes."
+    )
+
     class Meta:
         model = User
         fields = ["username", "email", "role"]

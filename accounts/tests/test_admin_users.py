@@ -75,7 +75,9 @@ def test_a_new_person_can_sign_in(signed_in, ada, client):
 
 def test_a_person_may_be_made_without_a_password(signed_in, ada):
     data = {"username": "daemon", "role": "member", "usable_password": "false"}
-    assert signed_in(ada).post(ADD, data).status_code == 302
+    browser = signed_in(ada)
+    assert "scripts log by its tokens" in browser.get(ADD).text
+    assert browser.post(ADD, data).status_code == 302
     assert not User.objects.get(username="daemon").has_usable_password()
 
 

@@ -89,6 +89,17 @@ def test_too_many_wrong_passwords_lock_this_name_out_from_this_address(client, a
     assert sign_in(elsewhere, "alice", PASSWORD).status_code == 302
 
 
+def test_the_log_tells_a_sign_in_by_one_line(client, alice, caplog):
+    sign_in(client, "alice", PASSWORD)
+    sign_in(Client(REMOTE_ADDR="203.0.113.9"), "alice", "almost-the-password")
+    lock_out(Client(), "alice")
+    told = [one.msg for one in caplog.records if one.name.startswith(("accounts", "axes"))]
+    refusals = ["sign_in_refused"] * settings.AXES_FAILURE_LIMIT
+    assert [line["event"] for line in told] == ["signed_in", *refusals, "sign_in_closed"]
+    assert told[1]["address"] == "203.0.113.9"
+    assert "almost-the-password" not in caplog.text
+
+
 def test_a_claimed_address_does_not_get_round_the_lock(client, alice):
     for number in range(settings.AXES_FAILURE_LIMIT):
         claim = Client(headers={"X-Forwarded-For": f"203.0.113.{number}", "X-Real-IP": "1.2.3.4"})

@@ -35,7 +35,12 @@ class SignIn(LoginView):
         return super().form_valid(form)
 
     def form_invalid(self, form: SignInForm) -> HttpResponse:
-        log.warning("sign_in_refused")  # no name: people type passwords there
+        is_closed = getattr(self.request, "axes_locked_out", False)
+        # No name: people type passwords there.
+        log.warning(
+            "sign_in_closed" if is_closed else "sign_in_refused",
+            address=self.request.META.get("REMOTE_ADDR"),
+        )
         return self.render_to_response(self.get_context_data(form=form), status=422)
 
 
