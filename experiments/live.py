@@ -11,16 +11,18 @@ import base64
 import binascii
 import uuid
 import zlib
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
-from django.db.models import Q
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet, UUIDField, Value
+from django.db.models.functions import Cast
 from django.utils import timezone
 
-from experiments import reading
-from experiments.models import Metric, Run
+from experiments import outcomes, reading
+from experiments.models import Experiment, Metric, Run
 from experiments.querysets import is_lost, shown_status
 from experiments.series import Points
 from experiments.wire import encoded
@@ -36,6 +38,7 @@ STARTED_LATELY = timedelta(seconds=15)
 LONGEST_TOKEN = 3_000
 COUNTS_IN_A_TOKEN = 400
 LONGEST_CURSOR = 200_000
+MOST_RUNS_OF_A_PAGE = 60  # their ids stand in the address, beside a cursor
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,12 @@ class Watch:
 
     runs: frozenset[uuid.UUID] = frozenset()
     experiments: frozenset[uuid.UUID] = frozenset()
+
+    @classmethod
+    def by_page(cls, runs: Iterable[Run] = (), experiments: Iterable[Experiment] = ()) -> Watch:
+        """What a page follows that shows these: of the runs those that have not ended."""
+        open_runs = [run.pk for run in runs if not run.has_ended][:MOST_RUNS_OF_A_PAGE]
+        return cls(frozenset(open_runs), frozenset(each.pk for each in experiments))
 
     def covers(self, run: RunNow) -> bool:
         return run.id in self.runs or run.experiment in self.experiments
@@ -241,19 +250,60 @@ def known_state(cursor: Cursor, run: uuid.UUID) -> list:
     return [cursor[run].revision, cursor[run].status] if run in cursor else []
 
 
-def seen_by_now(watch: Watch) -> Cursor:
-    """How far a page has come that is made at this moment: its points are fetched later."""
-    heads = read_heads(watch, {})
-    return {run: Seen(revision, status) for run, (_, revision, status) in heads.items()}
+def seen_by_now(watch: Watch, heads: Heads | None = None) -> Cursor:
+    """How far a page has come that is made at this moment, when these were the heads of what it
+    follows, or of more: its points are fetched later."""
+    heads = read_heads(watch, {}) if heads is None else heads
+    return {
+        run: Seen(revision, status)
+        for run, (experiment, revision, status) in heads.items()
+        if run in watch.runs or experiment in watch.experiments
+    }
+
+
+def counted(watch: Watch) -> tuple[dict[uuid.UUID, dict[str, int]], Heads]:
+    """The watched experiments' runs by status, as `outcomes.counts_by_status`, and the heads of
+    what is watched. One statement: each by itself would look for the lost among those that run."""
+    now, ids = timezone.now(), watch.experiments
+    is_living = ExpressionWrapper(Q(trashed_at=None), BooleanField())
+    found = heads_of(watch, {}, now).values_list(
+        "experiment", shown_status(now), "revision", is_living, "pk"
+    )
+    no_run = Cast(Value(None), UUIDField())
+    stored = [rows.annotate(a=Value(True), b=no_run) for rows in outcomes.stored_counts(ids)]
+    counts, heads, running = [], {}, Counter()
+    for experiment, status, number, living, run in found.union(*stored, all=True):
+        if run is None:
+            counts.append((experiment, status, number))
+        else:
+            heads[run] = (experiment, number, status)
+            running[experiment] += living and status == "running"
+    lost = [
+        (experiment, "lost", number - running[experiment])
+        for experiment, status, number in counts
+        if status == "running"
+    ]
+    return outcomes.counts_of(ids, counts + lost), heads
 
 
 def read_heads(watch: Watch, cursor: Cursor) -> Heads:
-    """The runs that are watched or may have changed, read in one statement.
+    """The heads of the runs that are watched or may have changed; one statement."""
+    now = timezone.now()
+    found = heads_of(watch, cursor, now)
+    rows = found.values_list("pk", "experiment", "revision", shown_status(now))
+    return {
+        run: (experiment, *state)
+        for run, experiment, *state in rows
+        if run in watch.runs or experiment in watch.experiments
+    }
+
+
+def heads_of(watch: Watch, cursor: Cursor, now: datetime) -> QuerySet[Run]:
+    """The runs that are watched or may have changed, as of a moment.
 
     Of an experiment these are the ones that are active, served by `run_living`, that were when
     last seen, or that started lately, by (experiment, started_at). The lost are left out: a
     sweep that crashed leaves thousands."""
-    now = timezone.now()
     wanted = set(watch.runs)
     condition = Q()
     if watch.experiments:
@@ -263,13 +313,7 @@ def read_heads(watch: Watch, cursor: Cursor) -> Heads:
         condition |= inside & Q(status__in=ACTIVE, trashed_at=None) & ~is_lost(now)
         condition |= inside & Q(started_at__gte=now - STARTED_LATELY)
         wanted.update(run for run, seen in cursor.items() if seen.status in ACTIVE)
-    found = Run.objects.filter(condition | Q(pk__in=wanted)).order_by()
-    rows = found.values_list("pk", "experiment", "revision", shown_status(now))
-    return {
-        run: (experiment, *state)
-        for run, experiment, *state in rows
-        if run in watch.runs or experiment in watch.experiments
-    }
+    return Run.objects.filter(condition | Q(pk__in=wanted)).order_by()
 
 
 def series_of(runs: Iterable[uuid.UUID], cursor: Cursor) -> dict[uuid.UUID, dict[str, Fresh]]:

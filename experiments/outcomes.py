@@ -37,11 +37,35 @@ def counts_by_status(experiments: Iterable[Experiment]) -> dict[uuid.UUID, dict[
     status they are counted in the index alone; among those that run the lost ones are looked for.
     One statement, so that no run is counted twice while it ends."""
     ids = [experiment.pk for experiment in experiments]
-    counts = {pk: dict.fromkeys(("total", *STATUSES), 0) for pk in ids}
-    living = Run.objects.filter(experiment__in=ids, trashed_at=None).order_by()
-    stored = living.values_list("experiment", F("status")).annotate(runs=Count("*"))
-    lost = living.filter(is_lost()).values_list("experiment", Value("lost"))
-    for pk, status, runs in stored.union(lost.annotate(runs=Count("*")), all=True):
+    lost = living(ids).filter(is_lost()).values_list("experiment", Value("lost"))
+    found = lost.annotate(runs=Count("*")).union(*stored_counts(ids), all=True)
+    return counts_of(ids, found)
+
+
+def living(experiment_ids: Iterable[uuid.UUID]) -> QuerySet:
+    """The runs of these experiments that are not in the trash."""
+    return Run.objects.filter(experiment__in=experiment_ids, trashed_at=None).order_by()
+
+
+def stored_counts(experiment_ids: Iterable[uuid.UUID]) -> list[QuerySet]:
+    """How many living runs these experiments have of each stored status: experiment, status and
+    number. Each by itself, as it lies in the index: to group them took half as long again."""
+    return [
+        living(experiment_ids)
+        .filter(status=status)
+        .values_list("experiment", Value(status))
+        .annotate(runs=Count("*"))
+        for status in STORED
+    ]
+
+
+def counts_of(
+    experiment_ids: Iterable[uuid.UUID], found: Iterable[tuple[uuid.UUID, str, int]]
+) -> dict[uuid.UUID, dict[str, int]]:
+    """Numbers of runs by experiment and shown status, from those by stored status and of the
+    lost."""
+    counts = {pk: dict.fromkeys(("total", *STATUSES), 0) for pk in experiment_ids}
+    for pk, status, runs in found:
         counts[pk][status] = runs
     for of_one in counts.values():
         of_one["total"] = sum(of_one[status] for status in STORED)

@@ -10,12 +10,10 @@ from django.template import Context
 from django.urls import reverse
 
 from experiments import live
-from experiments.live import Watch
+from experiments.live import Heads, Watch
 from experiments.models import Experiment, Run
 
 register = template.Library()
-
-MOST_RUNS = 60  # their ids stand in the address, beside a cursor
 
 
 @register.inclusion_tag("experiments/_live_updates.html", takes_context=True)
@@ -27,16 +25,16 @@ def live_updates(
     experiments: Collection[Experiment] = (),
     *,
     look_every: int = 0,
+    heads: Heads | None = None,
     oob: bool = False,
     calm: bool = False,
 ) -> dict:
     """What keeps a page up to date while it is open: the points and states of those of these runs
     that have not ended, and the states of the runs of these experiments. Nothing where there is
     nothing to wait for, unless the page looks at itself every so many seconds, for what is not
-    known yet. `calm` where nothing but curves shows what runs log. One statement."""
-    open_runs = [each.pk for each in (run, *runs) if each and not each.has_ended][:MOST_RUNS]
-    followed = [each.pk for each in (experiment, *experiments) if each]
-    watch = Watch(frozenset(open_runs), frozenset(followed))
+    known yet. `calm` where nothing but curves shows what runs log. One statement, none where the
+    `heads` were read with the counts."""
+    watch = Watch.by_page(filter(None, (run, *runs)), filter(None, (experiment, *experiments)))
     if not watch.runs and not watch.experiments:
         return {"url": None, "look_every": look_every, "oob": oob, "request": context["request"]}
     query = QueryDict(mutable=True)
@@ -45,7 +43,7 @@ def live_updates(
     return {
         "url": f"{reverse('live')}?{query.urlencode()}",
         "look_every": look_every,
-        "since": live.token_of(live.seen_by_now(watch)),
+        "since": live.token_of(live.seen_by_now(watch, heads)),
         "oob": oob,
         "calm": calm,
         "request": context["request"],

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import zlib
+from datetime import timedelta
 
 import numpy as np
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments import curating, live, purging, reading, recording
+from experiments import curating, live, outcomes, purging, reading, recording
 from experiments.live import UNSEEN, Fresh, RunNow, Seen, Watch, changes_since, cursor_in, token_of
 from experiments.models import Experiment, Metric, Run
 from experiments.series import Points
@@ -50,6 +55,33 @@ def ask(browser, *runs, experiment=None, since=""):
 
 def told(answer) -> list[tuple[str, dict]]:
     return [(event["event"], event["data"]) for event in answer.json()["events"]]
+
+
+def test_numbers_and_heads_are_read_at_once_and_are_as_each_by_itself(alice):
+    """Some have just begun, some are in the trash, one was watched by itself and is lost."""
+    experiments = [recording.create_experiment(user=alice, name=name) for name in "abc"]
+    silent = timezone.now() - timedelta(days=2)
+    states = [("running", None), ("running", silent), ("queued", None), ("finished", None)]
+    runs = []
+    for (status, seen), experiment, trash in itertools.product(
+        [*states, ("running", silent)], experiments[:2], (None, timezone.now())
+    ):
+        run = start(alice, str(experiment.pk), **({"started_at": seen} if seen else {}))
+        ended = timezone.now() if status == "finished" else None
+        changes = {"status": status, "ended_at": ended, "trashed_at": trash}
+        Run.objects.filter(pk=run.pk).update(**changes, last_seen_at=seen or run.last_seen_at)
+        runs.append(Run.objects.get(pk=run.pk))
+    lost = [run for run in runs if run.shown_status == "lost" and not run.trashed_at]
+    assert len(lost) == 4
+    watch = Watch.by_page(lost[:1], experiments)
+    with CaptureQueriesContext(connection) as sent:
+        counts, heads = live.counted(watch)
+    assert len(sent) == 1
+    assert counts == outcomes.counts_by_status(experiments)
+    assert heads == live.read_heads(watch, {})
+    assert counts[experiments[0].pk]["lost"] == 2
+    assert heads[lost[0].pk][2] == "lost"
+    assert lost[1].pk not in heads
 
 
 # --- Asked ------------------------------------------------------------------------------------

@@ -13,13 +13,14 @@ from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from accounts.snippets import LOG_A_RUN
-from experiments import access, outcomes, run_values, tables
+from experiments import access, live, outcomes, run_values, tables
 from experiments.cells import columns_of, rows_of
 from experiments.expressions import words_of
 from experiments.fields import Field, Ordering, parse_ordering
 from experiments.filters import AGES, ExperimentFilter, RunTableFilter
 from experiments.grouping import Group, csv_of_groups
 from experiments.listing import PAGE_SIZES, Asked
+from experiments.live import Watch
 from experiments.models import Experiment, Run
 from experiments.paging import CURSOR_PARAMETER, bounded_count
 from experiments.querysets import EXPERIMENT_KEYS, STATUSES, ExperimentQuerySet
@@ -50,7 +51,8 @@ def experiment_list(request: HttpRequest) -> HttpResponse:
     page = asked.page(
         lambda now: segments, descending=descending, limit=asked.limit(EXPERIMENTS_PER_PAGE)
     )
-    counts, latest = outcomes.counts_by_status(page.rows), outcomes.latest_runs(page.rows)
+    counts, heads = live.counted(Watch.by_page(experiments=page.rows))
+    latest = outcomes.latest_runs(page.rows)
     context = {
         "asked": asked,
         "filters": filters,
@@ -59,6 +61,7 @@ def experiment_list(request: HttpRequest) -> HttpResponse:
         "total": bounded_count(rows),
         "rows": [(row, counts[row.pk], latest.get(row.pk)) for row in page.rows],
         "followed": followed(page.rows, counts),
+        "heads": heads,
         "look_every": LOOK_EVERY_SECONDS,
         "owners": Experiment.objects.visible_to(request.user).alive().owners(),
         "statuses": Experiment.Status,
@@ -120,7 +123,9 @@ def experiment_detail(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
     }
     if not wants_fragment(request):
         context["may_edit"] = access.edits_experiment(request.user, experiment)
-        context["counts"] = outcomes.counts_by_status([experiment])[experiment.pk]
+        shown = context["board"].runs if "board" in context else ()
+        counts, context["heads"] = live.counted(Watch.by_page(shown, [experiment]))
+        context["counts"] = counts[experiment.pk]
     return list_page(request, "experiments/experiment_detail.html", context, fragment="runs")
 
 
