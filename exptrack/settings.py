@@ -162,22 +162,25 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    # For every request.
     "exptrack.middleware.RequestIdMiddleware",
     "exptrack.middleware.ApiEdgeMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
-    "exptrack.middleware.ContentPolicyMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "exptrack.middleware.StandingHeadersMiddleware",
     "django.middleware.common.CommonMiddleware",
+    # Requests of scripts go straight to their view from here. What follows is for pages, except
+    # that every view is shown to all that have a `process_view`: who may come in is asked always.
+    "exptrack.middleware.ApiPastPagesMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "exptrack.middleware.SignedOutFragmentMiddleware",
     "exptrack.middleware.LoginRequiredMiddleware",
-    "exptrack.middleware.PrivateResponseMiddleware",
     "exptrack.middleware.PagesWithoutAnAnswerMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
 
