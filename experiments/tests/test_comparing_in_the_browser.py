@@ -74,6 +74,26 @@ def test_runs_are_taken_away_and_added_without_losing_place(visit, start):
                                         rf"run={one.pk}&run={three.pk}&differ=only"))  # fmt: skip
 
 
+def test_on_a_phone_two_runs_stand_side_by_side_and_many_take_no_more_room(visit, page, start):
+    runs = [
+        start(f"a-run-of-a-long-name-{n}", config=f"configs/cifar10/{n}.yaml") for n in range(30)
+    ]
+    page.set_viewport_size({"width": 390, "height": 800})
+    visit("compare", query=query_of(runs[:2]))
+    expect(page.get_by_text("2 runs", exact=True)).to_be_visible()
+    for n in range(2):
+        expect(page.get_by_role("columnheader", name=f"name-{n}")).to_be_in_viewport(ratio=1)
+        expect(page.get_by_role("cell", name=f"configs/cifar10/{n}.yaml")).to_be_in_viewport(
+            ratio=1
+        )
+    height = page.evaluate("document.documentElement.scrollHeight")
+    visit("compare", query=query_of(runs))
+    expect(page.get_by_text("30 runs", exact=True)).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollHeight") < height + 100
+    page.get_by_role("button", name="Take a-run-of-a-long-name-0 away").click()
+    expect(page.get_by_text("29 runs", exact=True)).to_be_visible()
+
+
 def test_lines_are_told_apart_hidden_and_stay_so(visit, start):
     runs = [start(f"r{n}", n + 1.0) for n in range(3)]
     page = ready(visit("compare", query=query_of(runs, view="charts")))

@@ -37,6 +37,11 @@ def test_it_escapes_what_it_shows(name):
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
+def test_how_much_one_may_type_stands_elsewhere(name):
+    assert not re.search(r"maxlength=[\"']?\d", source(name))
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
 def test_what_htmx_fetches_can_be_had_without_it(name):
     for tag in re.findall(r"<(?:a|form)\b[^>]*\bhx-(?:get|post)[^>]*>", source(name)):
         assert re.search(r"\b(?:href|action)=", tag), tag
