@@ -15,11 +15,12 @@ import numpy as np
 from django.db.models import Count, Sum
 
 from experiments import compact, curves, reading
+from experiments.csv_text import csv_line, csv_of_points
 from experiments.curves import Buckets
 from experiments.models import Metric, Run
 from experiments.querysets import folded_contains
 from experiments.series import Points
-from experiments.tables import A_MEASURE, csv_cell, csv_line, how_telling
+from experiments.tables import A_MEASURE, how_telling
 from experiments.values import NAME_LENGTH, InvalidValue, field_name
 from experiments.wire import encoded
 
@@ -319,10 +320,5 @@ def points_csv(runs: Sequence[Run], names: Sequence[str]) -> Iterator[str]:
     metrics = {(metric.run_id, metric.name): metric for metric in found}
     for run in runs:
         for metric in (metrics[run.pk, name] for name in names if (run.pk, name) in metrics):
-            head = csv_line([run.pk, run.name, metric.name]).rstrip("\r\n")
-            for points in reading.blocks(metric):
-                columns = (points.steps.tolist(), points.times.tolist(), points.values.tolist())
-                yield "".join(
-                    f"{head},{step},{time},{csv_cell(value)}\r\n"
-                    for step, time, value in zip(*columns, strict=True)
-                )
+            first = [run.pk, run.name, metric.name]
+            yield from csv_of_points(first, reading.blocks(metric))

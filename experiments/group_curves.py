@@ -12,11 +12,11 @@ import numpy as np
 
 from experiments import charts
 from experiments.charts import MAX_BUCKETS, Axis, Curve
+from experiments.csv_text import csv_line
 from experiments.curves import Buckets
 from experiments.grouping import Group
 from experiments.means import Mean, mean_curve
 from experiments.models import Metric, Run
-from experiments.tables import csv_line
 
 MOST_GROUPS = 20
 # Of a greater group the newest so many runs, and of long series no more runs than have their

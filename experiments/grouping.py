@@ -17,13 +17,14 @@ from datetime import datetime
 from django.db.models import Case, CharField, Count, F, Max, Min, QuerySet, Value, When
 from django.db.models.functions import MD5, Cast, Length
 
+from experiments.csv_text import csv_line
 from experiments.expressions import Among, Words, words_of
 from experiments.fields import Field, parse_field
 from experiments.models import Metric, Param, Tag
 from experiments.names import names_in
 from experiments.paging import bounded_count
 from experiments.querysets import metric_is_finite, metric_value
-from experiments.tables import COMPARED, csv_line
+from experiments.tables import COMPARED
 from experiments.values import TEXT_HEAD_LENGTH, InvalidValue
 
 MOST_RUNS = 10_000

@@ -6,19 +6,18 @@ times as long, most of it in the garbage collector.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from accounts.models import User
 from experiments import access
+from experiments.csv_text import csv_cell, csv_line, csv_lines
 from experiments.fields import Field, Ordering
 from experiments.models import Run
 from experiments.named_rows import NAMES_SHOWN, first_cuts, octets_of_runs, read_of_runs
 from experiments.paging import Segment, every_page, portions
 from experiments.storing import OpenSeries
-from experiments.tables import PARTS, RECKONED, attribute, csv_cell, csv_line
+from experiments.tables import PARTS, RECKONED, attribute
 from exptrack.databases import limited
 
 CSV_ATTRIBUTES = ("id", "name", "experiment", "owner", "status", "started", "ended", "duration")
@@ -145,6 +144,4 @@ def csv_blocks(values: RunValues) -> Iterator[str]:
     for start in range(0, len(values.runs), size):
         runs = values.runs[start : start + size]
         cells = [map(csv_cell, values.of_column(column, runs)) for column in values.columns]
-        buffer = io.StringIO()
-        csv.writer(buffer, quoting=csv.QUOTE_MINIMAL).writerows(zip(*cells, strict=True))
-        yield buffer.getvalue()
+        yield csv_lines(zip(*cells, strict=True))

@@ -1,11 +1,7 @@
-"""The runs table: which columns, what stands in each cell, and how a cell is written in CSV."""
+"""The runs table: which columns, what stands in each cell, and which value is the best."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +15,6 @@ from experiments.named_rows import (
     rows_of_runs,
 )
 from experiments.values import InvalidValue
-from experiments.wire import token
 
 MAX_COLUMNS = 100
 DEFAULT_ATTRIBUTES = ("name", "status", "started", "duration")
@@ -52,7 +47,6 @@ PARTS = {name: (name,) for name in AGGREGATES} | {
     "mean": ("sum", "count", "nan_count", "inf_count"),
 }
 RECKONED = dict.fromkeys(AGGREGATES, lambda value: value) | {"last": last_of, "mean": mean_of}
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(slots=True)
@@ -204,27 +198,3 @@ def how_telling(name: str) -> int:
 def most_common(counts: Mapping[str, int]) -> list[str]:
     """Names, those that come most often first, ties in alphabetical order."""
     return sorted(counts, key=lambda name: (-counts[name], name))
-
-
-def csv_line(cells: Sequence[object]) -> str:
-    """One quoted line. Text that a spreadsheet would run as a formula gets a leading '."""
-    buffer = io.StringIO()
-    csv.writer(buffer, quoting=csv.QUOTE_MINIMAL).writerow([csv_cell(cell) for cell in cells])
-    return buffer.getvalue()
-
-
-def csv_cell(cell: object) -> str:
-    if cell is None:
-        return ""
-    if isinstance(cell, bool):
-        return "true" if cell else "false"
-    if isinstance(cell, float):
-        return repr(cell) if math.isfinite(cell) else token(cell)
-    if isinstance(cell, int):
-        return str(cell)
-    if isinstance(cell, dict | list):
-        return json.dumps(cell, ensure_ascii=False)
-    if hasattr(cell, "total_seconds"):
-        return repr(cell.total_seconds())
-    text = cell.isoformat() if hasattr(cell, "isoformat") else str(cell)
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text

@@ -25,10 +25,10 @@ from experiments.api.batches import (
 )
 from experiments.api.errors import ValidationFailed
 from experiments.compare_and_swap import append_from_memory
+from experiments.csv_text import csv_line, csv_of_points
 from experiments.models import Metric, Run
 from experiments.storing import Columns, Mark, Receipt
-from experiments.tables import csv_line
-from experiments.wire import encoded, token
+from experiments.wire import encoded
 
 DEFAULT_HISTORY = 10_000
 # Of more, each metric comes with fewer points, and `next` says where to go on.
@@ -175,17 +175,7 @@ def history_lines(
     yield csv_line(["metric", "step", "time", "value"])
     for name, start in after.items():
         stop = None if limit is None else start + limit
-        head = csv_line([name]).rstrip("\r\n")
-        for points in reading.blocks(metrics[name], start, stop):
-            rows = zip(
-                points.steps.tolist(), points.times.tolist(), points.values.tolist(), strict=True
-            )
-            yield "".join(f"{head},{step},{time},{exact(value)}\r\n" for step, time, value in rows)
-
-
-def exact(value: float) -> str:
-    """The shortest text that reads back as the same double."""
-    return repr(value) if value - value == 0 else token(value)
+        yield from csv_of_points([name], reading.blocks(metrics[name], start, stop))
 
 
 class Series(ApiView):

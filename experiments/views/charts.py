@@ -26,16 +26,19 @@ from experiments.charts import (
     checked_axis,
     grouped,
     lines_of,
+    overlaid,
 )
 from experiments.comparing import MAX_COMPARED
 from experiments.listing import Asked
 from experiments.models import Metric, Run
 from experiments.values import InvalidValue, field_name, uuid_in
+from experiments.views.lists import numbered_pager, page_number
 from experiments.wire import encoded
 
 # Of more metrics the names are not offered as x axis; an address may still name one.
 X_NAMES = 200
 METRICS_AT_ONCE = 12
+CHARTS_PER_PAGE = 24
 
 
 class ChartForm(forms.Form):
@@ -144,6 +147,18 @@ def smoothing_weight(text: str) -> str:
     if not 0 <= weight <= MAX_SMOOTHING:
         raise InvalidValue(f"Smoothing is a number from 0 to {MAX_SMOOTHING}.")
     return text
+
+
+def charted(
+    asked: Asked, runs: Sequence[Run | uuid.UUID], part: str
+) -> tuple[list[Overlaid], dict, dict]:
+    """A page of the metrics that these runs have, those with `part` in their name, to be a chart
+    each; how the charts are set, and the pager of the page."""
+    start = (asked.read("page", page_number, 1) - 1) * CHARTS_PER_PAGE
+    settings = chart_settings(asked, [metric.name for metric in overlaid(runs, "", 0, X_NAMES)])
+    metrics = overlaid(runs, part, start, CHARTS_PER_PAGE + 1)
+    pager = numbered_pager(asked, metrics, CHARTS_PER_PAGE, start=start)
+    return metrics[:CHARTS_PER_PAGE], settings, pager
 
 
 def chart_settings(asked: Asked, names: Iterable[str]) -> dict:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
@@ -17,15 +17,14 @@ from experiments.models import Run
 from experiments.templatetags.compare import LONGEST_CELL, Comparison
 from experiments.values import InvalidValue, uuid_in
 from experiments.views.charts import (
-    X_NAMES,
     Board,
     OverlayForm,
-    chart_settings,
+    charted,
     choice,
     query_of,
     refused,
 )
-from experiments.views.lists import list_page, name_part, numbered_pager, page_number
+from experiments.views.lists import csv_file, list_page, name_part, numbered_pager, page_number
 from experiments.views.plots import parallel_context, scatter_context
 from exptrack.databases import time_limit
 from exptrack.pages import render_page, wants_fragment
@@ -33,7 +32,6 @@ from exptrack.pages import render_page, wants_fragment
 # With their icons.
 VIEWS = {"table": "table", "charts": "chart", "scatter": "scatter", "parallel": "parallel"}
 AGGREGATES = tuple(comparing.EQUAL_METRICS)
-METRICS_PER_PAGE = 24
 # As many cells as a browser lays out without a pause, but rows enough to be worth a page.
 MOST_CELLS, LEAST_ROWS, MOST_ROWS = 10_000, 50, 200
 RUNS_FOUND = 20
@@ -153,15 +151,9 @@ def patches(
 
 def charts_context(asked: Asked, runs: list[Run], part: str) -> dict:
     """A page of metrics, one chart each with a line for each run."""
-    start = (asked.read("page", page_number, 1) - 1) * METRICS_PER_PAGE
-    names = [metric.name for metric in charts.overlaid(runs, "", 0, X_NAMES)]
-    metrics = charts.overlaid(runs, part, start, METRICS_PER_PAGE + 1)
+    metrics, settings, pager = charted(asked, runs, part)
     series_url = f"{reverse('compare-series')}?{query_of(run.pk for run in runs)}"
-    shown = metrics[:METRICS_PER_PAGE]
-    return {
-        "board": Board(runs, shown, chart_settings(asked, names), series_url),
-        "pager": numbered_pager(asked, metrics, METRICS_PER_PAGE, start=start),
-    }
+    return {"board": Board(runs, metrics, settings, series_url), "pager": pager}
 
 
 @require_safe
@@ -182,9 +174,7 @@ def compare_points(request: HttpRequest) -> HttpResponse:
         return refused(form)
     runs = access.readable_runs(request.user, form.cleaned_data["ids"])
     lines = charts.points_csv(runs, form.names)
-    response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = 'attachment; filename="points.csv"'
-    return response
+    return csv_file(lines, "points.csv")
 
 
 # --- More runs -------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 from itertools import chain, islice
 
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
@@ -29,7 +29,7 @@ from experiments.values import InvalidValue
 from experiments.views import groups
 from experiments.views.charts import choice
 from experiments.views.group_charts import group_charts_context
-from experiments.views.lists import list_page
+from experiments.views.lists import csv_file, list_page
 from experiments.views.live import MOST_WATCHED
 from experiments.views.run_charts import run_charts_context
 from experiments.views.saved_views import default_url, views_context
@@ -259,9 +259,7 @@ def experiment_runs_csv(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         begun = chain(list(islice(lines, 2)), lines)
     except TookTooLong as stopped:
         return HttpResponse(str(stopped), "text/plain; charset=utf-8", status=503)
-    response = StreamingHttpResponse(begun, content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="runs-{experiment.pk}.csv"'
-    return response
+    return csv_file(begun, f"runs-{experiment.pk}.csv")
 
 
 def csv_lines(user: User, asked: Asked, experiment: Experiment) -> Iterator[str]:

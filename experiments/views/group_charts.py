@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from django import forms
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
@@ -29,9 +29,8 @@ from experiments.models import Experiment, Run
 from experiments.paging import CURSOR_PARAMETER
 from experiments.views.charts import (
     METRICS_AT_ONCE,
-    X_NAMES,
     ChartForm,
-    chart_settings,
+    charted,
     choice,
     json_response,
     refused,
@@ -43,10 +42,9 @@ from experiments.views.groups import (
     page_url,
     place_in_list,
 )
-from experiments.views.lists import name_part, numbered_pager, page_number
+from experiments.views.lists import csv_file, name_part
 from exptrack.databases import TookTooLong, time_limit
 
-METRICS_PER_PAGE = 24
 # What one request of a chart reads at most, if it asks for several metrics.
 SERIES_AT_ONCE = 2_400
 # What of the page's address says nothing of which groups are shown.
@@ -133,11 +131,8 @@ def group_charts_context(asked: Asked, experiment: Experiment, grouping: Groupin
     """A page of the selection's groups and a page of their metrics with one chart each."""
     shown = shown_groups(asked, experiment, grouping)
     part = asked.read("metric", name_part, "")
-    start = (asked.read("page", page_number, 1) - 1) * METRICS_PER_PAGE
     ids = [pk for group in shown.groups for pk in group_curves.read_of(group)]
-    names = [metric.name for metric in charts.overlaid(ids, "", 0, X_NAMES)]
-    metrics = charts.overlaid(ids, part, start, METRICS_PER_PAGE + 1)
-    settings = chart_settings(asked, names)
+    metrics, settings, pager = charted(asked, ids, part)
     settings |= {"band": asked.read("band", choice(*BANDS), "std"), "bands": BANDS.items()}
     following = shown.first + MOST_GROUPS
     return {
@@ -146,9 +141,9 @@ def group_charts_context(asked: Asked, experiment: Experiment, grouping: Groupin
         "grouped": shown,
         "cut_groups": sum(len(group.run_ids) > RUNS_A_GROUP for group in shown.groups),
         "runs_a_group": RUNS_A_GROUP,
-        "board": board_of(asked, experiment, shown, metrics[:METRICS_PER_PAGE], settings),
+        "board": board_of(asked, experiment, shown, metrics, settings),
         "metric": part,
-        "metric_pager": numbered_pager(asked, metrics, METRICS_PER_PAGE, start=start),
+        "metric_pager": pager,
         "previous": shown.first and page_url(asked, max(shown.first - MOST_GROUPS, 0)),
         "next": following < shown.of and page_url(asked, following),
     }
@@ -252,6 +247,4 @@ def group_means(request: HttpRequest, pk: uuid.UUID) -> HttpResponse:
         return shown
     axis = form.axis(usual_buckets=MAX_BUCKETS)
     lines = group_curves.means_csv(shown.groups, shown.fields, form.names, axis)
-    response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = 'attachment; filename="means.csv"'
-    return response
+    return csv_file(lines, "means.csv")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 
 from experiments.listing import Asked
 from experiments.values import NAME_LENGTH, InvalidValue
@@ -30,6 +30,13 @@ def list_page(request: HttpRequest, template: str, context: dict, *, fragment: s
     response = render_page(request, template, context, fragment=fragment, status=status)
     if wants_fragment(request) and request.htmx.trigger in FORMS:
         response[FORMS[request.htmx.trigger]] = asked.url
+    return response
+
+
+def csv_file(lines: Iterator[str], name: str) -> StreamingHttpResponse:
+    """Lines of CSV as a file of this name, sent as they are made."""
+    response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
 

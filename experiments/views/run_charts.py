@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from django.urls import reverse
 
-from experiments import charts
 from experiments.fields import Ordering
 from experiments.listing import Asked
 from experiments.models import Experiment
 from experiments.selecting import Selection
 from experiments.values import InvalidValue
-from experiments.views.charts import X_NAMES, Board, chart_settings, query_of
-from experiments.views.lists import name_part, numbered_pager, page_number
+from experiments.views.charts import Board, charted, query_of
+from experiments.views.lists import name_part
 
 # Of how many runs curves are drawn at once: more lines than this nobody tells apart.
 RUNS_DRAWN = (10, 20, 50)
 USUALLY_DRAWN = 20
-METRICS_PER_PAGE = 24
 
 
 def run_charts_context(
@@ -31,19 +29,16 @@ def run_charts_context(
         limit=drawn,
     )
     part = asked.read("metric", name_part, "")
-    start = (asked.read("page", page_number, 1) - 1) * METRICS_PER_PAGE
-    names = [metric.name for metric in charts.overlaid(page.rows, "", 0, X_NAMES)]
-    metrics = charts.overlaid(page.rows, part, start, METRICS_PER_PAGE + 1)
+    metrics, settings, pager = charted(asked, page.rows, part)
     series_url = f"{reverse('compare-series')}?{query_of(run.pk for run in page.rows)}"
-    settings = chart_settings(asked, names)
     return {
         "filters": filters,
         "ordering": str(ordering),
         "page": page,
         "total": found.total,
-        "board": Board(page.rows, metrics[:METRICS_PER_PAGE], settings, series_url),
+        "board": Board(page.rows, metrics, settings, series_url),
         "metric": part,
-        "metric_pager": numbered_pager(asked, metrics, METRICS_PER_PAGE, start=start),
+        "metric_pager": pager,
         "drawn": drawn,
         "drawn_choices": [
             (size, asked.url_with(drawn=str(size), page=None)) for size in RUNS_DRAWN

@@ -22,7 +22,7 @@ PURE = tuple(
     f"experiments.{name}"
     for name in (
         *("series", "summaries", "curves", "means", "compact"),
-        *("search", "syntax", "literals", "values", "fields"),
+        *("search", "syntax", "literals", "values", "fields", "wire", "csv_text"),
     )
 )
 # What writes and reads, for whichever door asks.
