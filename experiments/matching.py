@@ -33,20 +33,19 @@ from experiments.models import Metric, Param, Run, Tag
 from experiments.querysets import (
     duration_key,
     folded_contains,
-    is_lost,
+    is_shown_as,
     metric_is_finite,
     metric_value,
 )
 from experiments.search import Compare, Given, Is, Join, Node, Not, Word
 from experiments.values import TEXT_HEAD_LENGTH, uuid_in
+from experiments.wire import NOT_FINITE
 
 MODELS: dict[str, type[Model]] = {"param": Param, "tag": Tag, "metric": Metric}
 SIGNS = {"=": "exact", "<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
 ORDERS = {"<": LessThan, "<=": LessThanOrEqual, ">": GreaterThan, ">=": GreaterThanOrEqual}
 WHOLE = ("count", "first_step", "last_step")
 LEAST_INT64, GREATEST_INT64 = -(2**63), 2**63 - 1
-# How a param that is not finite is stored.
-NOT_FINITE = ("NaN", "Infinity", "-Infinity")
 COLUMNS = {"name": "name", "owner": "owner__username", "experiment": "experiment__name",
            "notes": "notes", "created": "created_at", "started": "started_at",
            "ended": "ended_at", "id": "pk", "parent": "parent_id"}  # fmt: skip
@@ -127,7 +126,7 @@ def row_test(field: Field, operator: str, values: Sequence) -> Q:
         return metric_is_finite(field.aggregate) & found
     found = compared(lambda sign, given: given_test(field, sign, given), operator, values)
     if operator in search.NEGATIVE and any(given.is_number for given in values):
-        found &= ~Q(text_head__in=NOT_FINITE)
+        found &= ~Q(text_head__in=[*NOT_FINITE])
     return found
 
 
@@ -202,7 +201,7 @@ OPTIONAL = ("started", "ended", "parent", "duration")
 def attribute_test(name: str, now: datetime) -> Callable[[str, Sequence], Q]:
     """The test of one attribute of a run."""
     if name == "status":
-        return lambda sign, statuses: any_of([of_status(each, now) for each in set(statuses)])
+        return lambda sign, statuses: any_of([is_shown_as(each, now) for each in set(statuses)])
     if name == "duration":
         return lambda sign, values: duration_test(sign, values, now)
     column = COLUMNS[name]
@@ -215,13 +214,6 @@ def attribute_test(name: str, now: datetime) -> Callable[[str, Sequence], Q]:
     if name == "experiment":
         return experiment_test
     return lambda sign, texts: text_test(column, sign, texts)
-
-
-def of_status(status: str, now: datetime) -> Q:
-    """That a run shows this status; `running` and `lost` are disjoint."""
-    if status == "lost":
-        return is_lost(now)
-    return Q(status=status) & ~is_lost(now) if status == "running" else Q(status=status)
 
 
 def experiment_test(sign: str, texts: Sequence[str]) -> Q:

@@ -21,7 +21,7 @@ from experiments import querysets
 from experiments.values import NAME_LENGTH, TEXT_HEAD_LENGTH
 
 WRITER_LENGTH = 64
-NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+VALUES_OF_KINDS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 class JSONText(models.TextField):
@@ -399,7 +399,7 @@ def mean_of(total: float, count: int, nan_count: int, inf_count: int) -> float |
 
 def last_of(last: float | None, kind: str) -> float:
     """The last value of a metric, finite or not."""
-    return NOT_FINITE[kind] if last is None else last
+    return VALUES_OF_KINDS[kind] if last is None else last
 
 
 class Tail(models.Model):

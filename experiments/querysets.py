@@ -63,6 +63,13 @@ def is_lost(now: datetime | None = None) -> Q:
     )
 
 
+def is_shown_as(status: str, now: datetime | None = None) -> Q:
+    """That a run shows this status; `running` and `lost` are disjoint."""
+    if status == "lost":
+        return is_lost(now)
+    return Q(status=status) & ~is_lost(now) if status == "running" else Q(status=status)
+
+
 def shown_status(now: datetime | None = None) -> Case:
     """The status as people see it, `lost` among them."""
     return Case(When(is_lost(now), then=Value("lost")), default=F("status"))
@@ -233,11 +240,8 @@ class RunQuerySet(models.QuerySet):
         return list(started.order_by("-started_at", "-id").only("pk")[:count])
 
     def with_status(self, status: str, now: datetime | None = None) -> RunQuerySet:
-        """Of one shown status; `running` and `lost` are disjoint."""
-        if status == "lost":
-            return self.filter(is_lost(now))
-        found = self.filter(status=status)
-        return found.exclude(is_lost(now)) if status == "running" else found
+        """Of one shown status."""
+        return self.filter(is_shown_as(status, now))
 
     def searched(self, text: str) -> RunQuerySet:
         """Whose name contains the text in any case, or whose id it is."""

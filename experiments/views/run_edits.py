@@ -21,10 +21,10 @@ from experiments.filters import LONGEST_TEXT
 from experiments.models import Experiment, Run
 from experiments.refusals import Conflict, Invalid
 from experiments.views.forms import NotesForm, RunNameForm, TagForm, tell
+from experiments.views.runs import shown_tags
 from exptrack.pages import go_to, offer_undo, render_page, wants_fragment
 
 HEADINGS = {"title": "Rename", "tags": "Tags", "notes": "Notes"}
-TAGS_SHOWN = 100
 EXPERIMENTS_OFFERED = 20
 
 
@@ -35,7 +35,7 @@ def part_page(
     the page of the run."""
     if form is None and not wants_fragment(request):
         return redirect("run-detail", run.pk)
-    found = {"tags": run.tags.defer("text")[:TAGS_SHOWN]} if part == "tags" else {}
+    found = {"tags": shown_tags(run)} if part == "tags" else {}
     return render_page(
         request,
         "experiments/run_part.html",

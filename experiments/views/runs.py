@@ -7,7 +7,7 @@ import uuid
 
 import yaml
 from django.contrib import messages
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Substr
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 from experiments import access, curating
 from experiments.filters import NameFilter
 from experiments.listing import Asked
-from experiments.models import Environment, Metric, Run
+from experiments.models import Environment, Metric, Param, Run, Tag
 from experiments.paging import bounded_count, keyed
 from experiments.querysets import RunQuerySet
 from experiments.refusals import Conflict
@@ -98,7 +98,7 @@ def facts_context(request: HttpRequest, run: Run) -> dict:
     return {
         "params": list(params[:PARAMS_SHOWN]),
         "params_total": bounded_count(params),
-        "tags": run.tags.defer("text")[:TAGS_SHOWN],
+        "tags": shown_tags(run),
         "environment": environment.data if environment else {},
         "parent": run.parent_id and visible.filter(pk=run.parent_id).first(),
         "children": children[:CHILDREN_SHOWN],
@@ -106,7 +106,12 @@ def facts_context(request: HttpRequest, run: Run) -> dict:
     }
 
 
-def shown_params(run: Run) -> object:
+def shown_tags(run: Run) -> QuerySet[Tag]:
+    """The run's tags by name, no more than a page can show."""
+    return run.tags.defer("text")[:TAGS_SHOWN]
+
+
+def shown_params(run: Run) -> QuerySet[Param]:
     """The run's params by name, of each text no more than a page can show."""
     texts = run.params.defer("value", "text").annotate(shown=Substr("text", 1, TEXT_SHOWN + 1))
     return texts.order_by("name")
