@@ -6,11 +6,12 @@ Like `recording`: plain keyword-only functions, each its own transaction.
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import structlog
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -141,18 +142,31 @@ def restore_experiments(*, experiments: Sequence[Experiment]) -> int:
     names = {experiment.name for experiment in experiments}
     alive = Experiment.objects.filter(name__in=names, trashed_at=None)
     taken = {claim_of(each) for each in alive.only("name", "visibility", "owner")}
-    free = [each.pk for each in experiments if claim_of(each) not in taken]
+    # Of those that claim the same the first one comes.
+    claims = {claim_of(each): each.pk for each in reversed(experiments)}
+    free = [pk for claim, pk in claims.items() if claim not in taken]
     try:
-        with transaction.atomic():
-            restored = (
-                Experiment.objects.filter(pk__in=free)
-                .exclude(trashed_at=None)
-                .update(trashed_at=None, trashed_by=None, updated_at=timezone.now())
-            )
-    except IntegrityError:  # taken at this very moment
-        restored = 0
+        restored = bring_back(free)
+    except (IntegrityError, OperationalError):
+        # A name was taken at this very moment, or two wait for each other's names: one by one.
+        restored = sum(map(bring_back_if_free, free))
     log.info("experiments_restored", experiments=[str(pk) for pk in ids], restored=restored)
     return restored
+
+
+def bring_back(ids: Sequence[uuid.UUID]) -> int:
+    """Take experiments out of the trash, all or none; how many were there."""
+    with transaction.atomic():
+        there = Experiment.objects.filter(pk__in=ids).exclude(trashed_at=None)
+        return there.update(trashed_at=None, trashed_by=None, updated_at=timezone.now())
+
+
+def bring_back_if_free(pk: uuid.UUID) -> int:
+    """Take one out of the trash, unless its name is taken; how many came."""
+    try:
+        return bring_back([pk])
+    except IntegrityError:
+        return 0
 
 
 def claim_of(experiment: Experiment) -> tuple:
@@ -255,12 +269,11 @@ def request_stop(*, run: Run) -> Run:
 
 def trash_runs(*, user: User, runs: Iterable[Run], now: datetime | None = None) -> int:
     """Move runs to the trash as of a moment; how many were not there yet."""
-    ids = [run.pk for run in runs]
-    trashed = Run.objects.filter(pk__in=ids, trashed_at=None).update(
-        trashed_at=now or timezone.now(), trashed_by=user, revision=F("revision") + 1
-    )
-    log.info("runs_trashed", runs=[str(pk) for pk in ids])
-    return trashed
+    with transaction.atomic():
+        living = [run for run in lock_runs(runs) if run.trashed_at is None]
+        bump_all(living, trashed_at=now or timezone.now(), trashed_by=user)
+    log.info("runs_trashed", runs=[str(run.pk) for run in living])
+    return len(living)
 
 
 def restore_run(*, run: Run) -> None:

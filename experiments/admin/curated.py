@@ -79,6 +79,13 @@ class ExperimentAdmin(TrashActions, ManyRowsAdmin):
     def named(self, rows: QuerySet, text: str) -> QuerySet:
         return rows.filter(folded_contains("name", text))
 
+    def save_model(
+        self, request: HttpRequest, experiment: Experiment, form: ExperimentForm, change: bool
+    ) -> None:
+        # Only what the form changed: the rest may have moved on since it was read.
+        options = {"update_fields": [*form.changed_data, "updated_at"]} if change else {}
+        recording.save_under_unique_name(request.user, experiment, **options)
+
     def trash_one(self, request: HttpRequest, experiment: Experiment) -> None:
         curating.trash_experiment(user=request.user, experiment=experiment)
 

@@ -7,8 +7,10 @@ import uuid
 import structlog
 from django.contrib import admin, messages
 from django.core.paginator import Paginator
+from django.db import IntegrityError
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 
@@ -85,6 +87,17 @@ class ManyRowsAdmin(admin.ModelAdmin):
         for field in self.id_fields:
             found |= queryset.filter(**{field: pk})
         return found, False
+
+    def changeform_view(
+        self, request: HttpRequest, *args: object, **options: object
+    ) -> HttpResponse:
+        """A form whose facts changed after they were checked is told of, and shown anew."""
+        try:
+            return super().changeform_view(request, *args, **options)
+        except (Refused, IntegrityError) as error:
+            fault = "This was changed at the same moment. Nothing was saved: look again."
+            self.message_user(request, getattr(error, "message", fault), messages.ERROR)
+            return redirect(request.get_full_path())
 
     def named(self, rows: QuerySet, text: str) -> QuerySet:
         return rows.filter(**{self.name_field: text}) if self.name_field else rows.none()

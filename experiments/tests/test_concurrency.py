@@ -7,20 +7,25 @@ import json
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
 from threading import Barrier
 
 import pytest
 from clients import Script, log_path
 from django.db import connection, connections, transaction
+from django.urls import reverse
 from stored import faults
 from writers import Load, run_load
 
-from experiments import recording
+from experiments import curating, recording
 from experiments.models import Experiment, Metric, Run
 from exptrack.tests.waiting import PATIENCE
 
 SEED = 20_261_123
 AT_ONCE = 4
+ROUNDS = "klmnop"
+AGES = datetime(2026, 1, 31, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -42,6 +47,25 @@ def post_at_once(url, secret, path, bodies):
 
     with ThreadPoolExecutor(len(bodies)) as threads:
         return list(threads.map(post, bodies))
+
+
+def at_once(*acts):
+    """What each returns, all begun at the same moment."""
+    ready = Barrier(len(acts))
+
+    def act(do):
+        try:
+            ready.wait(PATIENCE)
+            return do()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(acts)) as threads:
+        return list(threads.map(act, acts))
+
+
+def trashed(owner, *names):
+    return [Experiment.objects.create(owner=owner, name=name, trashed_at=AGES) for name in names]
 
 
 def test_writers_of_one_run_lose_and_double_nothing_while_readers_follow(
@@ -110,6 +134,38 @@ def test_one_param_with_several_values_at_once_keeps_one_and_refuses_the_rest(
     assert answers[kept][0] == 200
     assert Metric.objects.get().last == float(kept)
     assert Metric.objects.get().count == 1
+
+
+def test_of_two_forms_of_the_admin_for_one_name_one_is_told(transactional_db, signed_in, ada):
+    admin = reverse("admin:experiments_experiment_changelist")
+    form = {"status": "active", "visibility": "internal", "owner": str(ada.pk), "tags": "{}"}
+    for name in ROUNDS:
+        browsers = [signed_in(ada), signed_in(ada)]
+        others = [Experiment.objects.create(owner=ada, name=f"{name}{n}") for n in (1, 2)]
+        for paths in (["add/"] * 2, [f"{other.pk}/change/" for other in others]):
+            posted = form | {"name": f"{name}, {paths[0][:3]}"}
+            pairs = zip(browsers, paths, strict=True)
+            answers = at_once(*(partial(b.post, f"{admin}{path}", posted) for b, path in pairs))
+            assert {answer.status_code for answer in answers} <= {200, 302}
+            assert Experiment.objects.filter(name=posted["name"]).count() == 1
+
+
+def test_of_two_brought_back_into_one_name_one_stays_and_the_rest_come(transactional_db, ada):
+    for name in ROUNDS:
+        some, others = trashed(ada, f"{name}a", f"{name}b"), trashed(ada, f"{name}b", f"{name}c")
+        restored = at_once(
+            partial(curating.restore_experiments, experiments=some),
+            partial(curating.restore_experiments, experiments=others),
+        )
+        assert sum(restored) == 3
+        alive = Experiment.objects.alive().filter(name__startswith=name)
+        assert sorted(alive.values_list("name", flat=True)) == [f"{name}{end}" for end in "abc"]
+
+
+def test_of_two_of_one_name_brought_back_together_the_first_comes(ada):
+    first, second = trashed(ada, "same", "same")
+    assert curating.restore_experiments(experiments=[first, second]) == 1
+    assert Experiment.objects.alive().get() == first
 
 
 @pytest.mark.only_on("postgresql")
