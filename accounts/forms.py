@@ -45,12 +45,10 @@ RESET_MAIL_EVERY_SECONDS = 120
 class SignInForm(auth_forms.AuthenticationForm):
     """User name and password. One sentence for whatever is wrong with them."""
 
-    error_messages = {
-        "invalid_login": "This user name and password do not belong together. "
-        "Both mind capital letters.",
-        "inactive": "This user name and password do not belong together. "
-        "Both mind capital letters.",
-    }
+    error_messages = dict.fromkeys(
+        ("invalid_login", "inactive"),
+        "This user name and password do not belong together. Both mind capital letters.",
+    )
 
     def __init__(self, request: HttpRequest | None = None, *args: object, **kwargs: object) -> None:
         super().__init__(request, *args, **kwargs)

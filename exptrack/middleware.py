@@ -16,7 +16,7 @@ from django.shortcuts import render, resolve_url
 from django.utils.http import urlencode
 from django.views.defaults import bad_request, page_not_found
 
-from experiments.api.errors import error_response
+from experiments.api.errors import SERVER_ERROR, LengthRequired, error_response
 from experiments.refusals import Gone
 from exptrack.databases import TookTooLong
 
@@ -27,8 +27,6 @@ EDGE_MESSAGES = {
     403: "You may not do this.",
     404: "There is nothing here.",
 }
-
-SERVER_ERROR = "Something went wrong on our side; it has been logged."
 
 # What Django's add_never_cache_headers puts together anew for every answer.
 NEVER_CACHED = "max-age=0, no-cache, no-store, must-revalidate, private"
@@ -64,9 +62,7 @@ class ApiEdgeMiddleware:
         if not request.path_info.startswith("/api/"):
             return self.get_response(request)
         if request.META.get("HTTP_TRANSFER_ENCODING"):
-            return error_response(
-                request, 411, "Send a Content-Length. A body in chunks is not read."
-            )
+            return error_response(request, 411, LengthRequired.default_detail)
         if settings.PRODUCTION and not request.is_secure():
             return error_response(request, 403, "The API is served over HTTPS only.")
         response = self.get_response(request)

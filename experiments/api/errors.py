@@ -53,6 +53,7 @@ REFUSALS = {
     refusals.RepeatDiffers: (422, "repeat_differs"),
     refusals.Gone: (404, "not_found"),
 }
+SERVER_ERROR = "Something went wrong on our side; it has been logged."
 RETRY_AFTER_SECONDS = 2
 # An error repeats what was sent, but never all of 16 MiB.
 MAX_DETAILS = 100
@@ -139,7 +140,7 @@ def described(exception: Exception) -> tuple[str, int, str, dict]:
         return "insufficient_storage", 507, "The server's disk is full; nothing was stored.", {}
     if isinstance(exception, OperationalError | InterfaceError):
         return "unavailable", 503, "The database cannot take this just now. Repeat the request.", {}
-    return "server_error", 500, "Something went wrong on our side; it has been logged.", {}
+    return "server_error", 500, SERVER_ERROR, {}
 
 
 def flat(detail: object, path: str = "") -> dict[str, list[str]]:
