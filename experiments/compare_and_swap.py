@@ -11,7 +11,7 @@ of one run at the same moment, the caller takes the lock instead.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
 
@@ -24,6 +24,7 @@ from experiments import access
 from experiments.announcing import announce
 from experiments.models import Run
 from experiments.remembering import Known, found_again, memory
+from experiments.statements import Insert, conditional
 from experiments.storing import (
     CHUNKS,
     MARKS,
@@ -32,7 +33,6 @@ from experiments.storing import (
     SERIES_COLUMNS,
     TAILS,
     Columns,
-    Insert,
     Mark,
     Receipt,
     extended,
@@ -165,15 +165,3 @@ def swap_text(by_token: bool, *writes: tuple[Insert, int]) -> str:
         f"{SWAP}{proof} RETURNING r.revision){''.join(conditional(writes, 'swapped'))} "  # noqa: S608
         "SELECT revision FROM swapped"
     )
-
-
-def conditional(writes: Sequence[tuple[Insert, int]], condition: str) -> Iterator[str]:
-    """Each INSERT as a further CTE that writes nothing where the CTE `condition` has no row."""
-    for number, (insert, rows) in enumerate(writes):
-        if rows:
-            row = f"({', '.join(f'%s::{kind}' for kind in insert.types)})"
-            values = f"(VALUES {', '.join([row] * rows)}) v"
-            yield (
-                f", w{number} AS ({insert.head} SELECT * FROM {values} "  # noqa: S608
-                f"WHERE EXISTS (SELECT FROM {condition}) {insert.end} RETURNING 1)"
-            )

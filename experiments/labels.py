@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 
 from experiments.models import JSONText, Param, Run
 from experiments.refusals import Conflict, Invalid
-from experiments.storing import Insert, inserts, key
+from experiments.statements import Insert, inserts, key
 from experiments.values import (
     PARAM_BYTES,
     TEXT_HEAD_LENGTH,

@@ -38,14 +38,13 @@ from experiments.querysets import (
     metric_value,
 )
 from experiments.search import Compare, Given, Is, Join, Node, Not, Word
-from experiments.values import TEXT_HEAD_LENGTH, uuid_in
+from experiments.values import INT64_MAX, INT64_MIN, TEXT_HEAD_LENGTH, uuid_in
 from experiments.wire import NOT_FINITE
 
 MODELS: dict[str, type[Model]] = {"param": Param, "tag": Tag, "metric": Metric}
 SIGNS = {"=": "exact", "<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
 ORDERS = {"<": LessThan, "<=": LessThanOrEqual, ">": GreaterThan, ">=": GreaterThanOrEqual}
 WHOLE = ("count", "first_step", "last_step")
-LEAST_INT64, GREATEST_INT64 = -(2**63), 2**63 - 1
 COLUMNS = {"name": "name", "owner": "owner__username", "experiment": "experiment__name",
            "notes": "notes", "created": "created_at", "started": "started_at",
            "ended": "ended_at", "id": "pk", "parent": "parent_id"}  # fmt: skip
@@ -142,17 +141,17 @@ def whole_test(field: Field, sign: str, numbers: Sequence[int | float]) -> Q:
     """A metric's count or step beside numbers, exact to the last digit of 64 bits."""
     if sign == "in":
         whole = [int(number) for number in numbers if number == math.floor(number)]
-        kept = [number for number in whole if LEAST_INT64 <= number <= GREATEST_INT64]
+        kept = [number for number in whole if INT64_MIN <= number <= INT64_MAX]
         return Q(**{f"{field.aggregate}__in": kept}) if kept else NOTHING
-    least, greatest = LEAST_INT64, GREATEST_INT64
+    least, greatest = INT64_MIN, INT64_MAX
     number = numbers[0]
     if sign in ("<", "<="):
         greatest = math.ceil(number) - 1 if sign == "<" else math.floor(number)
     else:
         least = math.floor(number) + 1 if sign == ">" else math.ceil(number)
-    if greatest < LEAST_INT64 or least > GREATEST_INT64:
+    if greatest < INT64_MIN or least > INT64_MAX:
         return NOTHING
-    bounds = {"gte": max(least, LEAST_INT64), "lte": min(greatest, GREATEST_INT64)}
+    bounds = {"gte": max(least, INT64_MIN), "lte": min(greatest, INT64_MAX)}
     return Q(**{f"{field.aggregate}__{lookup}": bound for lookup, bound in bounds.items()})
 
 

@@ -39,6 +39,7 @@ from experiments.refusals import (
 )
 from experiments.remembering import remember
 from experiments.starting import Begun, beginning, store_run, usual_experiment
+from experiments.statements import inserts, key
 from experiments.storing import (
     MARKS,
     RUN_COLUMNS,
@@ -46,8 +47,6 @@ from experiments.storing import (
     Mark,
     Receipt,
     add_points,
-    inserts,
-    key,
     lock_run,
     milliseconds,
     run_from,

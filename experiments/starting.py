@@ -20,7 +20,6 @@ from uuid_utils.compat import uuid7
 
 from accounts.models import STILL_OPENS, User
 from experiments.announcing import announce
-from experiments.compare_and_swap import conditional
 from experiments.labels import (
     PARAMS,
     TAGS,
@@ -33,6 +32,7 @@ from experiments.labels import (
 from experiments.models import Experiment, Run
 from experiments.refusals import Refused, checked
 from experiments.remembering import remember_begun
+from experiments.statements import Insert, Statement, as_pk, conditional, inserts, key
 from experiments.storing import (
     CHUNKS,
     MARKS,
@@ -40,14 +40,9 @@ from experiments.storing import (
     TAILS,
     Columns,
     Extended,
-    Insert,
     Mark,
     OpenSeries,
-    Statement,
-    as_pk,
     extended,
-    inserts,
-    key,
     merged_by_name,
     milliseconds,
     summary_rows,

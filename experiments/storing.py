@@ -21,13 +21,11 @@ from experiments import series, summaries
 from experiments.models import Experiment, Run
 from experiments.refusals import Gone, Invalid, checked
 from experiments.series import Points
+from experiments.statements import ROWS_PER_STATEMENT, Insert, Statement, as_pk, inserts, key
 from experiments.summaries import Summary
-from experiments.values import field_name
+from experiments.values import INT64_MAX, field_name
 from exptrack.databases import write_together
 
-# Rows in one statement: 500 metrics are 8,500 parameters; SQLite takes 32,766.
-ROWS_PER_STATEMENT = 500
-LARGEST_STEP = 2**63 - 1
 FLOATS = ("last", "min", "max", "sum")
 SUMMARY_COLUMNS = tuple(Summary.__dataclass_fields__)
 SUMMARY_TYPES = tuple(
@@ -35,17 +33,6 @@ SUMMARY_TYPES = tuple(
     for column in SUMMARY_COLUMNS
 )
 QUOTED_SUMMARY = ", ".join(f'"{column}"' for column in SUMMARY_COLUMNS)
-
-
-class Insert(NamedTuple):
-    """An INSERT for any number of rows: what comes before, PostgreSQL's types of a row's values,
-    and what comes after."""
-
-    head: str
-    types: tuple[str, ...]
-    end: str = ""
-
-
 RUN_COLUMNS = "r.experiment_id, r.owner_id, e.owner_id, e.visibility, r.status, r.revision"
 SERIES_COLUMNS = f"""m.id, m.name, t.position, t.small_chunks, t.data,
            {", ".join(f'm."{column}"' for column in SUMMARY_COLUMNS)}"""
@@ -79,9 +66,6 @@ SELECT_LAST_CHUNKS = """
     SELECT position, format, data FROM experiments_chunk
     WHERE metric_id = %s ORDER BY position DESC LIMIT %s"""
 DELETE_CHUNKS_FROM = "DELETE FROM experiments_chunk WHERE metric_id = %s AND position >= %s"
-
-# A statement's text and its parameters.
-Statement = tuple[str, Sequence[object]]
 
 
 @dataclass(slots=True)
@@ -142,11 +126,6 @@ class OpenSeries:
     summary: Summary | None = None
 
 
-def key(pk: uuid.UUID) -> object:
-    """A primary key as the database keeps it: SQLite has it as 32 hexadecimal digits."""
-    return pk.hex if connection.vendor == "sqlite" else pk
-
-
 def lock_run(run_id: uuid.UUID) -> Run:
     """The run, its row locked until the transaction ends. On SQLite the transaction itself is
     the lock: it began as IMMEDIATE."""
@@ -170,11 +149,6 @@ def run_from(run_id: uuid.UUID, row: Sequence[object]) -> Run:
         status=status,
         revision=revision,
     )
-
-
-def as_pk(stored: object) -> uuid.UUID:
-    """A primary key as Python has it, from how either database keeps it."""
-    return stored if isinstance(stored, uuid.UUID) else uuid.UUID(stored)
 
 
 def milliseconds(moment: datetime) -> int:
@@ -271,7 +245,7 @@ def placed(columns: Columns, greatest: int | None, now_ms: int, name: str) -> Po
     try:
         if steps is None:
             first = 0 if greatest is None else greatest + 1
-            if first + n - 1 > LARGEST_STEP:
+            if first + n - 1 > INT64_MAX:
                 raise OverflowError
             steps = np.arange(first, first + n, dtype=np.int64)
         elif not isinstance(steps, np.ndarray) and None in steps:
@@ -315,15 +289,6 @@ def summary_values(summary: Summary) -> list[object]:
 def tail_rows(touched: Sequence[OpenSeries]) -> list[tuple]:
     """Rows of TAILS."""
     return [(held.id, held.position, held.small_chunks, held.data) for held in touched]
-
-
-def inserts(insert: Insert, rows: Sequence[Sequence[object]]) -> Iterator[Statement]:
-    """The statements that insert these rows."""
-    marks = f"({', '.join(['%s'] * len(rows[0]))})" if rows else ""
-    for start in range(0, len(rows), ROWS_PER_STATEMENT):
-        some = rows[start : start + ROWS_PER_STATEMENT]
-        values = ", ".join([marks] * len(some))
-        yield f"{insert.head} VALUES {values} {insert.end}", [v for row in some for v in row]
 
 
 # --- Tails and chunks ------------------------------------------------------------------------

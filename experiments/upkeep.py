@@ -11,14 +11,13 @@ from django.db.models import F, Q
 
 from experiments import reading, series, summaries
 from experiments.models import Metric, Run
+from experiments.statements import inserts, key
 from experiments.storing import (
     CHUNKS,
     SELECT_SERIES,
     SUMMARY_COLUMNS,
     TAILS,
     fetch_series,
-    inserts,
-    key,
     lock_run,
     merge_small_chunks,
     seal,

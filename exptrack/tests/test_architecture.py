@@ -29,8 +29,8 @@ PURE = tuple(
 INNER = tuple(
     f"experiments.{name}"
     for name in (
-        *("models", "querysets", "recording", "storing", "compare_and_swap", "curating"),
-        *("remembering", "starting", "upkeep"),
+        *("models", "querysets", "recording", "storing", "statements", "compare_and_swap"),
+        *("remembering", "starting", "labels", "upkeep", "curating"),
         *("purging", "storage", "reading", "tables", "run_values", "selecting", "named_rows"),
         "backlog",
     )
