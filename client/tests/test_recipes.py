@@ -43,6 +43,9 @@ def test_every_recipe_is_known_and_is_python():
     assert list(recipes()) == [
         "A plain loop",
         "A PyTorch loop",
+        "Lightning",
+        "Transformers",
+        "Keras",
         "Several ranks",
         "A cluster node without a network",
         "A sweep with child runs",
@@ -60,13 +63,48 @@ def test_a_plain_loop(tracker, cook):
     assert abs(run.metrics["weight"] - 3) < 0.5
 
 
-def test_a_pytorch_loop(tracker, cook, start_script):
-    looked = start_script("import torch")
-    if "No module named 'torch'" in looked.communicate(timeout=PATIENCE)[1]:
-        pytest.skip("PyTorch is not installed")
+@pytest.fixture
+def needs(start_script):
+    """Skips where a library is not installed: `needs("torch")`."""
+
+    def look(library, **environment):
+        looked = start_script(f"import {library}", **environment)
+        if "ModuleNotFoundError" in looked.communicate(timeout=PATIENCE)[1]:
+            pytest.skip(f"{library} is not installed")
+
+    return look
+
+
+def test_a_pytorch_loop(tracker, cook, needs):
+    needs("torch")
     cook("A PyTorch loop")
     (run,) = exptrack.runs("recipes", tag="torch")
     assert len(run.history("train/loss").values) == 24
+
+
+def test_lightning(tracker, cook, needs):
+    needs("lightning")
+    cook("Lightning")
+    (run,) = exptrack.runs("recipes", tag="lightning")
+    assert (run.status, run.params) == ("finished", {"lr": 0.1})
+    assert run.history("train/loss").steps == list(range(3, 48, 4))
+
+
+def test_transformers(tracker, cook, needs):
+    needs("transformers")
+    cook("Transformers")
+    (run,) = exptrack.runs(
+        "recipes", fields=["params.training/max_steps", "params.model/hidden_size"]
+    )
+    assert run.params == {"training/max_steps": 20, "model/hidden_size": 16}
+    assert exptrack.get_run(run.id).history("loss").steps == [5, 10, 15, 20]
+
+
+def test_keras(tracker, cook, needs):
+    needs("keras", KERAS_BACKEND="torch")
+    cook("Keras", KERAS_BACKEND="torch")
+    (run,) = exptrack.runs("recipes", tag="keras")
+    assert run.history("val_loss").steps == [0, 1, 2]
 
 
 def test_several_ranks(tracker, start_script):

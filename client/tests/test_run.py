@@ -8,6 +8,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from types import SimpleNamespace
 
 import exptrack_client as exptrack
 import pytest
@@ -201,6 +202,27 @@ def test_params_may_be_a_dataclass_with_slots(tracker):
         pass
 
     assert tracker.run(run.id)["params"] == {"lr": 0.1, "depth": 3}
+
+
+def test_configs_within_configs_are_flattened_too(tracker):
+    given = argparse.Namespace(model=Config(0.1, 3), data=SimpleNamespace(n=500, api_key="hush"))
+    with exptrack.init("digits", params=given) as run:
+        run.params({"best": {"model": Config(0.2, 4)}, "kind": Config})
+        run.log({"model": Config(0.3, 5)})
+        run.log({"model": SimpleNamespace(lr=0.4)})
+        run.log({"model": 0.5})
+
+    assert tracker.run(run.id)["params"] == {
+        "model/lr": 0.1,
+        "model/depth": 3,
+        "data/n": 500,
+        "data/api_key": "[masked]",
+        "best/model/lr": 0.2,
+        "best/model/depth": 4,
+        "kind": str(Config),
+    }
+    assert tracker.points(run.id, "model/lr") == [(0, 0.3), (1, 0.4)]
+    assert tracker.points(run.id, "model") == [(2, 0.5)]
 
 
 def test_a_changed_param_warns_and_keeps_the_first_value(tracker, capfd):

@@ -10,8 +10,10 @@ import re
 import time
 import unicodedata
 import uuid
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from types import SimpleNamespace
 
 NAME_LENGTH = 250
 VALUE_BYTES = 64 * 1024
@@ -63,20 +65,29 @@ class NameBook:
 
 
 def named_values(values: object) -> Mapping:
-    """What holds values by name, as a mapping: itself, or the fields of an object."""
-    if isinstance(values, Mapping):
-        return values
-    if is_dataclass(values):  # one with slots has no `vars`
-        return {field.name: getattr(values, field.name) for field in fields(values)}
-    return vars(values)
+    """What holds values by name, as a mapping: itself, or the attributes of any object."""
+    inner = inner_values(values)
+    return vars(values) if inner is None else inner
+
+
+def inner_values(value: object) -> Mapping | None:
+    """What holds values by name also where it is a value itself: a mapping, a dataclass, a
+    namespace. None for everything else."""
+    if isinstance(value, Mapping):
+        return value
+    if is_dataclass(value) and not isinstance(value, type):  # one with slots has no `vars`
+        names = [field.name for field in fields(value) if hasattr(value, field.name)]
+        return {name: getattr(value, name) for name in names}
+    return vars(value) if isinstance(value, (Namespace, SimpleNamespace)) else None
 
 
 def flattened(values: Mapping, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, object]]:
-    """Nested mappings as names with slashes: {"a": {"b": 1}} gives ("a/b", 1)."""
+    """Nested values as names with slashes: {"a": {"b": 1}} gives ("a/b", 1)."""
     for key, value in values.items():
         name = f"{prefix}{key}"
-        if isinstance(value, Mapping) and value and depth < DEEPEST:
-            yield from flattened(value, f"{name}/", depth + 1)
+        inner = inner_values(value) if depth < DEEPEST else None
+        if inner:
+            yield from flattened(inner, f"{name}/", depth + 1)
         else:
             yield name, value
 

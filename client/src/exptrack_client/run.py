@@ -17,6 +17,7 @@ from exptrack_client.names import (
     NAME_RULE,
     NameBook,
     flattened,
+    inner_values,
     named_values,
     printed,
     sendable_text,
@@ -289,7 +290,7 @@ class Run:
             values = shape.pack(*[numbers[name] for name in some])
             if not self._recording.queue.put(shape, values, step, moment):
                 self._say_full()
-        is_flat = not any(isinstance(value, Mapping) for value in metrics.values())
+        is_flat = all(inner_values(value) is None for value in metrics.values())
         if is_flat and 0 < len(names) == len(metrics) <= NAMES_A_ROW:
             if len(self._shapes) >= SHAPES_KEPT:
                 self._shapes.clear()
