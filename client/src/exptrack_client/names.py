@@ -7,10 +7,10 @@ import json
 import math
 import os
 import re
+import sys
 import time
 import unicodedata
 import uuid
-from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from types import SimpleNamespace
@@ -78,7 +78,9 @@ def inner_values(value: object) -> Mapping | None:
     if is_dataclass(value) and not isinstance(value, type):  # one with slots has no `vars`
         names = [field.name for field in fields(value) if hasattr(value, field.name)]
         return {name: getattr(value, name) for name in names}
-    return vars(value) if isinstance(value, (Namespace, SimpleNamespace)) else None
+    argparse = sys.modules.get("argparse")  # whoever has a Namespace of it has imported it
+    kinds = (SimpleNamespace, argparse.Namespace) if argparse else SimpleNamespace
+    return vars(value) if isinstance(value, kinds) else None
 
 
 def flattened(values: Mapping, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, object]]:
