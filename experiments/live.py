@@ -77,6 +77,7 @@ class Seen(msgspec.Struct, array_like=True, frozen=True):
 
 UNSEEN = Seen(-1, "")
 Cursor = dict[uuid.UUID, Seen]
+CURSOR = msgspec.json.Decoder(Cursor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,7 @@ def cursor_in(token: str) -> Cursor:
     try:
         packed = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
         text = zlib.decompressobj().decompress(packed, LONGEST_CURSOR)
-        return msgspec.json.decode(text, type=Cursor)
+        return CURSOR.decode(text)
     except (binascii.Error, ValueError, zlib.error, msgspec.DecodeError, RecursionError):
         return {}
 

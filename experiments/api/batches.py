@@ -72,6 +72,12 @@ class BacklogIn(msgspec.Struct, forbid_unknown_fields=True):
     batches: list[msgspec.Raw]
 
 
+# Made here, by one thread: see `decode`.
+BATCH = msgspec.json.Decoder(BatchIn)
+SEVERAL = msgspec.json.Decoder(BacklogIn)
+PARTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
 class LogParser(BaseParser):
     """The body of `log/`: a BatchIn, with the bytes it came from for the repeat check; or a
     list of such pairs."""
@@ -93,7 +99,7 @@ class StartParser(StrictJSONParser):
     def parse(self, stream: HttpRequest, media_type: str, parser_context: dict) -> object:
         fields = super().parse(stream, media_type, parser_context)
         if isinstance(fields, dict) and isinstance(fields.get("log"), dict):
-            body = bytes(decode(read_body(stream), dict[str, msgspec.Raw])["log"])
+            body = bytes(decode(read_body(stream), PARTS)["log"])
             fields["log"] = decode_first(body), body
         return fields
 
@@ -106,7 +112,7 @@ def decode_batch(body: bytes) -> BatchIn:
     if not body:
         raise ParseError(EMPTY_BODY)
     try:
-        batch = decode(body, BatchIn)
+        batch = decode(body, BATCH)
     except msgspec.ValidationError as error:
         raise explained(body, error) from error
     if may_repeat_names(body, batch):
@@ -301,7 +307,7 @@ def decode_first(body: bytes) -> BatchIn:
 def decode_backlog(body: bytes) -> list[tuple[BatchIn, bytes]]:
     """The batches of `{"batches": […]}`, each with the very bytes that it is alone."""
     try:
-        batches = decode(body, BacklogIn).batches
+        batches = decode(body, SEVERAL).batches
     except msgspec.ValidationError as error:
         path, message = complaint(error)
         raise ValidationFailed(

@@ -215,6 +215,27 @@ def test_no_code_runs_or_trusts_what_somebody_else_wrote():
     assert sins == ALLOWED
 
 
+def readers_made_late(tree: ast.Module) -> list[str]:
+    """What reads JSON of a type and is made only when it is asked to."""
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    calls = [node for each in functions for node in ast.walk(each) if isinstance(node, ast.Call)]
+    return [
+        ast.unparse(call)
+        for call in calls
+        if ast.unparse(call.func).endswith("Decoder")
+        or (ast.unparse(call.func) == "msgspec.json.decode" and call.keywords)
+    ]
+
+
+def test_what_reads_a_type_is_made_before_threads_can_share_it():
+    """msgspec 0.22 ends the process where a thread reads a Struct that another has just begun to
+    read for the first time: a server that several scripts found just started lost a worker."""
+    late = {name: found for name, tree in modules().items() if (found := readers_made_late(tree))}
+    assert late == {}
+    for code in ("msgspec.json.decode(body, type=BatchIn)", "json.Decoder(BatchIn).decode(body)"):
+        assert readers_made_late(ast.parse(f"def read(body):\n    return {code}"))
+
+
 # Filters and attributes that let text through as markup or code; inline styles and scripts, which
 # our policy blocks anyway, so that they would silently not work.
 TRUSTING = re.compile(
