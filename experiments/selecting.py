@@ -15,6 +15,7 @@ that no index has would read and carry all of each run to sort it.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -37,6 +38,13 @@ STRETCH = 5_000
 # what is counted hold enough.
 SAMPLE = 200
 ENOUGH = 2
+# Where no more than a fiftieth of these match, a walk seldom meets a page: all are found at once,
+# also if they are somewhat more than are counted.
+SPARSE = 50
+ENOUGH_OF_SPARSE = 3
+# Ids up to which their rows are read and sorted, in any order: 1 ms of PostgreSQL for a hundred.
+# With more an order that has an index is walked, and its keys are looked up among them.
+FEW = 5_000
 # Ids that are taken along to be sorted: 4 MB.
 MOST_FOUND = 100_000
 NEWEST_FIRST = Ordering(Field("attribute", "started"), descending=True)
@@ -47,8 +55,8 @@ SPARE = 100
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Runs, ready for a table, and how many there are, if that was asked: up to 10,000, and
-    whether that is all. `scattered` finds them where these are too many to find first, `is_whole`
-    tells that nothing narrows an experiment's runs but the trash."""
+    whether that is all. `scattered` finds pages of them where these are not few, `is_whole` tells
+    that nothing narrows an experiment's runs but the trash."""
 
     rows: RunQuerySet
     total: tuple[int, bool] | None = None
@@ -62,48 +70,49 @@ class Selection:
         now: datetime | None = None,
     ) -> list[Segment]:
         """The listing in one order, as of a moment."""
-        is_walked = experiment_id is not None and has_index(ordering.field)
-        rows = run_by_run(self.rows) if self.scattered and is_walked else self.rows
-        parts = rows.segments(ordering, experiment_id, now)
         if self.scattered:
-            looks = {
-                n: self.scattered.look(part, is_walked)
-                for n, part in enumerate(parts)
-                if part.keys is not None
-            }
-        elif self.is_whole and not leads(ordering.field):
-            looks = {n: dense(part) for n, part in enumerate(parts) if part.keys is not None}
-        else:
-            return parts
-        return [replace(part, look=looks.get(n)) for n, part in enumerate(parts)]
+            return self.scattered.segments(ordering, experiment_id, now)
+        parts = self.rows.segments(ordering, experiment_id, now)
+        if self.is_whole and not leads(ordering.field):
+            return [with_look(part, dense(part)) for part in parts]
+        return parts
 
     def newest(self, experiment_id: uuid.UUID, count: int) -> list[Run]:
         """The so many of an experiment that started last, nothing but their ids read."""
         if not self.scattered:
             return self.rows.newest(count)
-        slim = replace(self, rows=self.rows.select_related(None).only("pk"))
+        slim = self.scattered.of(lambda rows: rows.select_related(None).only("pk"))
         started, _ = slim.segments(NEWEST_FIRST, experiment_id)
         return started.first(NEWEST_FIRST.descending, None, count)
 
 
 def selection(rows: RunQuerySet, experiment_id: uuid.UUID | None = None) -> Selection:
     """The runs that some conditions leave, inside one experiment or not, by their ids where these
-    are few; at most three statements."""
-    is_many = experiment_id is not None and are_many(rows, experiment_id)
-    words = None if is_many else found(rows, paging.COUNT_LIMIT)
-    if words is not None:
-        return Selection(by_ids(rows, words), (len(words), True))
-    return Selection(rows, (paging.COUNT_LIMIT, False), Scattered(rows))
+    are not too many; at most three statements."""
+    limit = paging.COUNT_LIMIT
+    met = None if experiment_id is None else met_by_the_newest(rows, experiment_id)
+    is_sparse = met is not None and met * SPARSE <= SAMPLE
+    is_many = met is not None and met * ENOUGH >= SAMPLE and are_many(rows, experiment_id)
+    words = None if is_many else found(rows, limit * ENOUGH_OF_SPARSE if is_sparse else limit)
+    if words is None:
+        return Selection(rows, (limit, False), Scattered(rows))
+    total = min(len(words), limit), len(words) <= limit
+    scattered = Scattered(rows, words) if experiment_id and len(words) > FEW else None
+    return Selection(by_ids(rows, words), total, scattered)
+
+
+def met_by_the_newest(rows: RunQuerySet, experiment_id: uuid.UUID) -> int:
+    """How many of the newest runs match."""
+    started, _ = run_by_run(rows).segments(NEWEST_FIRST, experiment_id)
+    newest = behind(started.keys, True, None)[:SAMPLE]
+    return page_among(started, newest, True).count()
 
 
 def are_many(rows: RunQuerySet, experiment_id: uuid.UUID) -> bool:
-    """Whether the newest runs alone show that more match than are counted; False leaves it open.
-    Where most runs match, it is soonest to ask one after the other by start, as they lie: 33 ms of
-    processor for 10,000 of a million. To find them in no order takes 180."""
+    """Whether a stretch of the newest runs shows that more match than are counted; False leaves it
+    open. Where most runs match, it is soonest to ask one after the other by start, as they lie:
+    33 ms of processor for 10,000 of a million. To find them in no order takes 180."""
     started, _ = run_by_run(rows).segments(NEWEST_FIRST, experiment_id)
-    newest = behind(started.keys, True, None)[:SAMPLE]
-    if page_among(started, newest, True).count() * ENOUGH < SAMPLE:
-        return False
     limit = paging.COUNT_LIMIT
     return within(started, True, None, limit * ENOUGH)[: limit + 1].count() > limit
 
@@ -194,31 +203,62 @@ def dense(part: Segment) -> Look:
 
 
 class Scattered:
-    """Runs that many conditions leave somewhere in an order; found all at once at most once."""
+    """Runs that conditions leave somewhere in an order; found all at once at most once. `words` are
+    their ids, where these were found already."""
 
-    def __init__(self, conditions: RunQuerySet) -> None:
+    def __init__(self, conditions: RunQuerySet, words: list[str] | None = None) -> None:
         self.conditions = conditions
+        self.is_found = words is not None
+        if words is not None:
+            self.words = words
 
     @cached_property
     def words(self) -> list[str] | None:
         """The ids of all of them; None when these are too many to be looked for."""
         return found(self.conditions, MOST_FOUND)
 
+    def of(self, change: Callable[[RunQuerySet], RunQuerySet]) -> Scattered:
+        """The same runs with less or more read of them."""
+        return Scattered(change(self.conditions), self.words if self.is_found else None)
+
+    def segments(
+        self, ordering: Ordering, experiment_id: uuid.UUID | None, now: datetime | None = None
+    ) -> list[Segment]:
+        """The listing in one order. Of runs that are known the rows are read and sorted where the
+        order has no index: up to 10,000 always, of more where it has no slim keys."""
+        is_walked = experiment_id is not None and has_index(ordering.field)
+        rows = run_by_run(self.conditions) if is_walked else self.conditions.planned_as_any()
+        looked = [
+            with_look(part, self.look(part, is_walked))
+            for part in rows.segments(ordering, experiment_id, now)
+        ]
+        if not self.is_found:
+            return looked
+        joined = by_ids(self.conditions, self.words).segments(ordering, experiment_id, now)
+        if not is_walked and len(self.words) <= paging.COUNT_LIMIT:
+            return joined
+        return [one if two.keys is None else two for one, two in zip(joined, looked, strict=True)]
+
     def look(self, part: Segment, is_walked: bool) -> Look:
-        """Walks a stretch of an order that an index has, then sorts the keys of all that match."""
+        """Walks a stretch of an order that an index has, unless the runs are known; then takes the
+        keys of all that match."""
 
         def look(descending: bool, position: dict | None, limit: int) -> list | None:
-            if is_walked:
+            keys = behind(part.keys, descending, position)
+            if is_walked and not self.is_found:
                 rows = within(part, descending, position, STRETCH)[:limit]
                 if len(rows) == limit:
                     return list(rows)
-                keys = behind(part.keys, descending, position)
                 if not keys[STRETCH:].exists():
                     return list(page_among(part, keys[:STRETCH], descending)[:limit])
             if self.words is None:
                 return None
-            among = Among("page_id", self.words, at_once=True)
-            keys = behind(part.keys.filter(among), descending, position)
-            return list(page_among(part, keys[:limit], descending))
+            among = Among("page_id", self.words, "each" if is_walked else "at_once")
+            return list(page_among(part, keys.filter(among)[:limit], descending))
 
         return look
+
+
+def with_look(part: Segment, look: Look) -> Segment:
+    """A segment that is looked for by its keys, where it has any."""
+    return part if part.keys is None else replace(part, look=look)

@@ -58,12 +58,20 @@ def backward(segments, descending):
     return ids
 
 
-@pytest.mark.parametrize(("limit", "most"), [(3, 100_000), (3, 3), (10_000, 100_000)],
-                         ids=["many", "more", "few"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("limit", "most", "few", "sparse"),
+    [(3, 100_000, 5_000, 50), (3, 3, 5_000, 50), (10_000, 100_000, 5_000, 50),
+     (10_000, 100_000, 2, 50), (13, 100_000, 2, 0)],
+    ids=["many", "more", "few", "found", "somewhat more"],
+)  # fmt: skip
 @pytest.mark.parametrize("query", QUERIES)
-def test_few_or_many_they_are_the_same_in_every_order(experiment, query, limit, most, monkeypatch):
+def test_few_or_many_they_are_the_same_in_every_order(
+    experiment, query, limit, most, few, sparse, monkeypatch
+):
     monkeypatch.setattr("experiments.paging.COUNT_LIMIT", limit)
     monkeypatch.setattr("experiments.selecting.MOST_FOUND", most)
+    monkeypatch.setattr("experiments.selecting.FEW", few)
+    monkeypatch.setattr("experiments.selecting.SPARSE", sparse)
     monkeypatch.setattr("experiments.selecting.STRETCH", 9)
     monkeypatch.setattr("experiments.selecting.SAMPLE", 4)
     rows = asked(experiment, query)
@@ -71,6 +79,7 @@ def test_few_or_many_they_are_the_same_in_every_order(experiment, query, limit, 
     for ordering in ORDERINGS:
         found = selection(rows, experiment.pk)
         assert found.total == paging.bounded_count(rows)
+        assert found.newest(experiment.pk, 5) == rows.newest(5)
         assert listed(found, experiment, ordering) == listed(rows, experiment, ordering)
 
 
