@@ -79,8 +79,11 @@ def parse_field(text: str) -> Field:
         if room == "metrics" and head and last in AGGREGATES:
             name, aggregate = head, last
     else:
+        is_name = "." not in text and PLAIN.fullmatch(f"metrics.{text}")
+        hint = f"Did you mean metrics.{text} or params.{text}? " if is_name else ""
         raise InvalidValue(
-            f"{text!r} is no field. Fields are {', '.join(sorted(set(ATTRIBUTES.values())))}, "
+            f"{text!r} is no field. {hint}"
+            f"Fields are {', '.join(sorted(set(ATTRIBUTES.values())))}, "
             "params.<name>, tags.<name> and metrics.<name> with .last, .min, .max, .mean, "
             ".count, .first_step or .last_step."
         )

@@ -32,6 +32,8 @@ def two_runs(tracker):
 def test_runs_are_a_table_for_people(two_runs, capfd):
     assert cli.main(["runs", "digits"]) == 0
     heading, newest, oldest = capfd.readouterr().out.splitlines()
+    assert cli.main(["runs"]) == 0
+    assert capfd.readouterr().out.splitlines()[0].split()[5] == "experiment"
     assert heading.split() == [*"id name status started took metrics.loss metrics.odd".split()]
     assert "run 2" in newest
     assert "0.285714" in newest
@@ -54,6 +56,20 @@ def test_the_greatest_first_is_asked_for_by_a_minus(two_runs, capfd):
     for nothing in (["--order"], ["--order", "--json"]):
         with pytest.raises(SystemExit):
             cli.main(["runs", *nothing])
+
+
+def test_any_field_is_a_column(two_runs, capfd):
+    assert cli.main(["runs", "--fields", "owner,created,params.lr,owner", "--limit", "1"]) == 0
+    heading, run = capfd.readouterr().out.splitlines()[:2]
+    assert heading.split()[4:] == ["took", "experiment", "owner", "created", "params.lr"]
+    assert (run.count(" ago "), "digits" in run, "alice" in run, run.split()[-1]) == (
+        2,
+        True,
+        True,
+        "2",
+    )
+    assert cli.main(["runs", "--fields", "lr"]) == 1
+    assert "Did you mean metrics.lr or params.lr?" in capfd.readouterr().err
 
 
 def test_a_limit_says_that_there_may_be_more(two_runs, capfd):

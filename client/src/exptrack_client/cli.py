@@ -130,8 +130,9 @@ def list_runs(asked: argparse.Namespace) -> int:
     """The runs asked for, as a table or as JSON."""
     if asked.limit < 1:
         raise Failed("--limit is at least 1")
-    fields = asked.fields.split(",") if asked.fields else None
-    shown = [*fields, "duration"] if fields else None
+    fields = list(dict.fromkeys(asked.fields.split(","))) if asked.fields else []
+    where = [] if asked.experiment else ["experiment"]
+    shown = list(dict.fromkeys([*where, *fields, "duration"])) if fields else None
     found = runs(
         asked.experiment,
         asked.q,
@@ -145,7 +146,8 @@ def list_runs(asked: argparse.Namespace) -> int:
     elif not found:
         print("No runs found.")
     else:
-        columns = fields or [f"metrics.{name}" for name in first_metrics(found)]
+        metrics = [f"metrics.{name}" for name in first_metrics(found)]
+        columns = list(dict.fromkeys([*where, *(fields or metrics)]))
         headings = ["id", "name", "status", "started", "took", *columns]
         print(table(headings, [cells(run, columns) for run in found]))
         if len(found) == asked.limit:
@@ -164,13 +166,17 @@ def first_metrics(found: Sequence[StoredRun]) -> list[str]:
 
 def cells(run: StoredRun, columns: Sequence[str]) -> list[object]:
     """A run as a row of the table."""
-    found = [run["id"], run["name"], run["status"], age_text(run["started_at"])]
-    found.append(duration_text(run["duration"]))
-    for column in columns:
-        kind, _, name = column.partition(".")
-        values = run.get(kind)
-        found.append(values.get(name.strip("`")) if isinstance(values, dict) else values)
-    return found
+    always = [run["id"], run["name"], run["status"], age_text(run["started_at"])]
+    return [*always, duration_text(run["duration"]), *(cell(run, column) for column in columns)]
+
+
+def cell(run: StoredRun, column: str) -> object:
+    """What a run has of one field: a value, how long ago a time was, an experiment's name."""
+    if f"{column}_at" in run:
+        return age_text(run[f"{column}_at"])
+    kind, _, name = column.partition(".")
+    values = run.get(kind)
+    return values.get(name.strip("`") or "name") if isinstance(values, dict) else values
 
 
 def plain(value: object) -> object:
