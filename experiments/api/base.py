@@ -55,6 +55,14 @@ class ApiView(APIView):
         ):
             check_parameters(request.query_params, ())
 
+    def permission_denied(self, request: Request, *told: object, **more: object) -> None:
+        """A token from memory is looked up before it is told what it does not open: by now it may
+        be revoked, or open more."""
+        if request.auth is None and request.user is not None:
+            self.look_token_up(request)
+        else:
+            super().permission_denied(request, *told, **more)
+
     def look_token_up(self, request: Request) -> None:
         """From here on nothing rests on memory."""
         if request.auth is None:

@@ -117,6 +117,19 @@ def test_a_token_just_revoked_reads_nothing_and_is_told_nothing(script):
     assert script.post(LIST, {"experiment": 7}).status_code == 401
 
 
+def test_what_a_token_does_not_open_is_told_of_the_token_as_it_is_now(script, api, alice):
+    reader = api(alice, scope="read", name="reader")
+    token = Token.objects.filter(name="reader")
+    assert reader.get(LIST).status_code == 200
+    assert reader.post(LIST, {"experiment": "sweep"}).status_code == 403
+    token.update(scope="write")
+    assert reader.post(LIST, {"experiment": "sweep"}).status_code == 201
+    token.update(scope="read")
+    assert reader.post(LIST, {"experiment": "sweep"}).status_code == 403
+    token.revoke()
+    assert reader.post(LIST, {"experiment": "sweep"}).status_code == 401
+
+
 def test_a_private_one_of_mine_is_meant_before_an_internal_one(script, sweep, alice):
     mine = recording.create_experiment(user=alice, name="sweep", visibility="private")
     assert script.post(LIST, FULL).json()["experiment"]["id"] == str(mine.pk)
