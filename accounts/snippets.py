@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from django.urls import reverse
+
 from accounts.models import Token
 
+INSTALL = """\
+pip install {address}{package}
+"""
 SHELL = """\
 export EXPTRACK_URL={address}
 export EXPTRACK_TOKEN={secret}
@@ -30,8 +35,17 @@ class Snippet(NamedTuple):
 def snippets_for(token: Token, secret: str, address: str) -> list[Snippet]:
     """Code that runs as pasted: the environment, then what `token` is good for. `address` is the
     site's, without a final slash."""
-    environment = Snippet("Shell", SHELL.format(address=address, secret=secret))
+    environment = Snippet("Shell: let scripts in", SHELL.format(address=address, secret=secret))
     if token.scope == Token.Scope.READ:
         return [environment, Snippet("Shell: list runs", READ)]
-    code = LOG_A_RUN.format(experiment=token.experiment_id or "first")
-    return [environment, Snippet("Python: log a run", code)]
+    install, code = log_a_run(address, str(token.experiment_id or "first"))
+    return [install, environment, code]
+
+
+def log_a_run(address: str, experiment: str = "first") -> list[Snippet]:
+    """How to have the client from this site, in its version, and a script that logs with it."""
+    package = reverse("client-package")
+    return [
+        Snippet("Shell: install the client", INSTALL.format(address=address, package=package)),
+        Snippet("Python: log a run", LOG_A_RUN.format(experiment=experiment)),
+    ]

@@ -82,6 +82,7 @@ NO_PAGES = {
     "account/tokens/create/",
     "health/live/",
     "health/ready/",
+    "exptrack-client.zip",
     "api/^(?P<path>[\\s\\S]*)$",
     "api",
 }

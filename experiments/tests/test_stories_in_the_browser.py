@@ -67,6 +67,40 @@ def test_a_token_is_made_for_an_experiment_by_its_name_and_a_script_logs_with_it
     expect(page.locator("metric-chart")).to_contain_text("5 points")
 
 
+def test_what_a_newcomer_copies_runs_as_pasted(
+    visit, gunicorn_server, experiment, tmp_path, faultless
+):
+    page = visit("experiment-list")
+    page.get_by_role("button", name="Log a run").click()
+    expect(page.get_by_role("heading", name="Install the client")).to_be_visible()
+    faultless()
+    page.get_by_role("link", name="Make a token").click()
+    page.get_by_label("Name", exact=True).fill("laptop")
+    page.get_by_role("button", name="Create token").click()
+    expect(page.get_by_role("heading", name="is ready")).to_be_visible()
+    install, environment, script = page.locator(".snippet code").all_inner_texts()
+    assert f"{gunicorn_server.url}/" in install
+    (tmp_path / "script.py").write_text(script)
+    done = subprocess.run(
+        ["bash", "-e", "-c", f"{install}{environment}PYTHONPATH=here python script.py"],
+        cwd=tmp_path,
+        env={
+            **{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+            "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}",
+            "PIP_TARGET": "here",  # not into what the tests run with …
+            "PIP_NO_BUILD_ISOLATION": "false",  # … and with its setuptools: pip reads it so
+        },
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "here" / "exptrack_client" / "py.typed").is_file()
+    visit("experiment-list")
+    page.get_by_role("link", name="first", exact=True).click()
+    expect(rows(page)).to_have_count(1)
+
+
 def test_pages_of_errors_are_faultless_and_lead_home(
     visit, page, gunicorn_server, bob, experiment, faultless
 ):

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from accounts.models import User
-from accounts.snippets import LOG_A_RUN
+from accounts.snippets import log_a_run
 from experiments import access, live, outcomes, run_values, tables
 from experiments.cells import columns_of, rows_of
 from experiments.expressions import words_of
@@ -65,9 +65,10 @@ def experiment_list(request: HttpRequest) -> HttpResponse:
         "look_every": LOOK_EVERY_SECONDS,
         "owners": Experiment.objects.visible_to(request.user).alive().owners(),
         "statuses": Experiment.Status,
+        "snippets": log_a_run(request.build_absolute_uri("/").rstrip("/")),
     }
     if not page.rows and not filters and CURSOR_PARAMETER not in asked.query:
-        context["snippet"] = LOG_A_RUN.format(experiment="first")
+        context["is_first_visit"] = True
         context["look_every"] = LOOK_FOR_FIRST_EVERY_SECONDS
     return list_page(request, "experiments/experiment_list.html", context, fragment="experiments")
 
