@@ -425,6 +425,12 @@ def test_where_it_runs_is_captured_and_can_be_turned_off(tracker):
     assert tracker.run(bare.id)["environment"] == {}
 
 
+@pytest.mark.parametrize("experiment", ["", "  ", None])
+def test_an_experiment_without_a_name_is_an_error_at_once(experiment):
+    with pytest.raises(ValueError, match="it must be a name or an id"):
+        exptrack.init(experiment, mode="offline")
+
+
 def test_an_ill_formed_id_parent_or_mode_is_an_error_at_once():
     with pytest.raises(ValueError, match="id is 'seven'; .*uuid5"):
         exptrack.init("digits", id="seven")

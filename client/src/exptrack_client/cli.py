@@ -232,7 +232,10 @@ def offline_status(asked: argparse.Namespace) -> int:
     for folder in folders():
         refused = [path for path in (folder / REFUSED).glob("*") if path.is_file()]
         if refused and not asked.paths:
-            print(f"{len(refused):,} refused requests are kept in {folder / REFUSED}.")
+            print(
+                f"What was refused is kept in {folder / REFUSED}, {len(refused):,} in number. "
+                "Each says why; delete what is of no use."
+            )
     return 0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from exptrack_client.delivery import Delivery
 from exptrack_client.folder import folders, left_behind, spool_files
-from exptrack_client.notices import ended, say
+from exptrack_client.notices import ended, points_are, say
 from exptrack_client.opening import open_run
 from exptrack_client.records import Record
 from exptrack_client.spool import NoSpool, Spool
@@ -161,11 +161,11 @@ class Outcome:
     def sentence(self) -> str:
         """For the person who called it."""
         who = f"run {self.run_id}" if self.run_id else str(self.path)
-        parts = [f"{who}: {self.sent:,} points are at the server"]
+        parts = [f"{who}: {points_are(self.sent)} at the server"]
         if self.state == "left":
-            parts = [f"{who}: {self.left:,} points are left: {self.why}"]
+            parts = [f"{who}: {points_are(self.left)} left: {self.why}"]
         elif self.state == "elsewhere":
-            parts = [f"{who}: {self.left:,} points are for {self.why}; --url sends them elsewhere"]
+            parts = [f"{who}: {points_are(self.left)} for {self.why}; --url sends them elsewhere"]
         elif self.state == "live":
             parts.append("it is still being written, so the file stays")
         if self.refused:
@@ -224,7 +224,7 @@ def send(spool: Spool, exchange: Exchange, outcome: Outcome, show: Callable[[str
         try:
             for outcome.left in leftover.steps():
                 backoff.reset()
-                show(f"run {spool.run_id}: {outcome.left:,} points are left")
+                show(f"run {spool.run_id}: {points_are(outcome.left)} left")
             outcome.state = "live" if spool.is_live else "sent"
             return
         except NotLetIn as refusal:

@@ -20,6 +20,11 @@ def say(text: str) -> None:
         pass
 
 
+def points_are(number: int) -> str:
+    """`1 point is` or `2 points are`."""
+    return "1 point is" if number == 1 else f"{number:,} points are"
+
+
 def ended(sentence: str) -> str:
     """A sentence with the full stop that it may lack."""
     return sentence if sentence.endswith("?") else f"{sentence.rstrip('. ')}."

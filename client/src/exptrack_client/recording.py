@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from exptrack_client.folder import REFUSED
-from exptrack_client.notices import ended, say
+from exptrack_client.notices import ended, points_are, say
 from exptrack_client.outbox import BATCH_POINTS, Changes, Outbox, where
 from exptrack_client.points import PointQueue
 from exptrack_client.sender import Sender
@@ -123,14 +123,13 @@ class Recording:
         parts = [ended(sentence)] if sentence else []
         spool, refused = self.outbox.spool, self._refused()
         if spool is not None and not (self.sender and self.sender.is_complete):
-            what = f"{kept:,} points are" if kept != 1 else "1 point is"
             if spool.path.parent.name == REFUSED:
                 how = "`exptrack sync` with its path sends"
             elif self.sender is None:
                 how = "`exptrack sync` sends"
             else:
                 how = "The next run or `exptrack sync` sends"
-            parts.append(f"{what} kept in {where(spool.path)}. {how} what is there.")
+            parts.append(f"{points_are(kept)} kept in {where(spool.path)}. {how} what is there.")
         if lost := self.pending - kept + self.queue.dropped:
             parts.append(f"{lost:,} could not be kept.")
         if refused:

@@ -42,17 +42,20 @@ def init(
     EXPTRACK_TOKEN and EXPTRACK_MODE; url and token then to what `exptrack login` kept. With `id`
     the run may be a known one: a running one is joined, an ended one needs `resume`. With
     `raise_on_stop`, `log` raises StopRequested once when someone presses Stop. A server that
-    cannot be reached, or refuses, is said on standard error and never raised; only a wrong mode,
-    `id` or `parent` is, as a ValueError.
+    cannot be reached, or refuses, is said on standard error and never raised; only a wrong
+    `experiment`, `mode`, `id` or `parent` is, as a ValueError.
     """
     mode = mode or os.environ.get("EXPTRACK_MODE") or "online"
     if mode not in MODES:
         raise ValueError(f"mode is {mode!r}; it can be {', '.join(map(repr, MODES))}")
+    home = "" if experiment is None else sendable_text(experiment).strip()
+    if not home:
+        raise ValueError(f"experiment is {experiment!r}; it must be a name or an id")
     shared, is_restarted = shared_id() if id is None else (None, False)
     run_id = uuid_text("id", id) if id is not None else shared or str(uuid7())
     resume = resume or is_restarted
     about = {
-        "experiment": sendable_text(experiment).strip(),
+        "experiment": home,
         "id": run_id,
         "name": sendable_text(name or "").strip()[:NAME_LENGTH],
         "notes": sendable_text(notes or ""),
