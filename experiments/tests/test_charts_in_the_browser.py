@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from experiments import recording
@@ -125,6 +126,7 @@ def test_dragging_fetches_that_stretch_and_a_double_click_the_whole(visit, alice
     expect(chart).to_have_attribute("data-state", "ready")
     least, greatest = canvas.evaluate(RANGE)
     assert 6000 < least < greatest < 13_000
+    expect(page).to_have_url(re.compile(r"limits=\d{4,5}(\.\d)?(~|%7E)\d{4,5}(\.\d)?(~|%7E)"))
     expect(chart).to_contain_text(re.compile(r"\d,\d{3} of 20,000 points"))
     expect(page.get_by_role("button", name="Reset zoom")).to_be_visible()
     canvas.dblclick()
@@ -393,7 +395,11 @@ def test_a_chart_is_saved_as_a_picture_and_as_all_its_points(visit, alice, exper
     with page.expect_download() as saved:
         page.get_by_role("button", name="Picture (PNG)").click()
     assert saved.value.suggested_filename == "val-loss.png"
-    assert saved.value.path().read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    canvas = page.locator("canvas")
+    with Image.open(saved.value.path()) as picture:
+        assert picture.format == "PNG"
+        assert abs(picture.width - 2 * (canvas.bounding_box()["width"] + 32)) < 4
+    expect_of(canvas, "canvas => Chart.getChart(canvas).currentDevicePixelRatio", 1)
     page.get_by_role("button", name="val/loss: options").click()
     with page.expect_download() as saved:
         page.get_by_role("link", name="All points (CSV)").click()
@@ -403,6 +409,25 @@ def test_a_chart_is_saved_as_a_picture_and_as_all_its_points(visit, alice, exper
     assert (lines[-1][0], lines[-1][1:4], lines[-1][5]) == (
         str(run.pk), ["the one", "val/loss", "2999"], "2999.0",
     )  # fmt: skip
+
+
+def test_bars_are_saved_as_they_stand_there(visit, alice):
+    runs = [start(alice, name=f"run-{n}") for n in range(30)]
+    for n, run in enumerate(runs):
+        log(run, score=[n / 30])
+    page = ready(visit("compare", query=f"?view=charts&{named(runs)}"))
+    score = page.locator("metric-chart")
+    inks = score.locator(".value-bar").evaluate_all(
+        "all => all.map(e => getComputedStyle(e).color)"
+    )
+    score.get_by_role("button", name="score: options").click()
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Picture (PNG)").click()
+    with Image.open(saved.value.path()) as picture:
+        assert picture.width > 2 * score.locator("chart-values").bounding_box()["width"]
+        assert picture.height > 2 * 20 * 30
+        drawn = {colour for _, colour in picture.convert("RGB").getcolors(2**24)}
+    assert drawn >= {tuple(map(int, re.findall(r"\d+", ink)[:3])) for ink in inks}
 
 
 def test_a_chart_fills_the_screen(visit, alice, experiment):

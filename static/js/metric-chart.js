@@ -58,7 +58,8 @@ class MetricChart extends HTMLElement {
     const { x } = this.chart.scales;
     const [least, greatest] = [from, to].map((pixel) => x.getValueForPixel(pixel));
     if (greatest <= x.min || least >= x.max) return;
-    this.limit({ ...this.limits, from: Math.max(least, x.min), to: Math.min(greatest, x.max) });
+    const ends = rounded(Math.max(least, x.min), Math.min(greatest, x.max));
+    this.limit({ ...this.limits, from: ends[0], to: ends[1] });
   }
 
   /* Show no more than these limits, in full detail. */
@@ -193,6 +194,12 @@ class MetricChart extends HTMLElement {
     if (width < this.fetchedWidth * REFETCH_BEYOND) return;
     this.settling = setTimeout(() => this.isConnected && this.want(), 250);
   }
+}
+
+/* Both ends of a stretch in digits that tell a thousandth of it: they are read, and typed anew. */
+function rounded(from, to) {
+  const digits = Math.ceil(Math.log10(Math.max(Math.abs(from), Math.abs(to)) / (to - from))) + 4;
+  return [from, to].map((end) => Number(end.toPrecision(Math.min(Math.max(digits, 4), 17))));
 }
 
 customElements.define("metric-chart", MetricChart);
