@@ -20,8 +20,7 @@ from served import arguments, served
 
 if TYPE_CHECKING:
     from accounts.models import User
-    from experiments.recording import Receipt
-    from experiments.storing import Columns
+    from experiments.storing import Columns, Receipt
 
 WRITER = "mortal"
 MERGE_AT = 3
@@ -67,22 +66,22 @@ def die_everywhere(_: int, database_url: str, username: str) -> list[uuid.UUID]:
 
 def prepared_run(user: User) -> uuid.UUID:
     """A run with a series that the next long batch will make it merge."""
-    from experiments import recording
+    from experiments import appending, recording
     from experiments.storing import Mark
 
     run, _ = recording.start_run(user=user, experiment="mortal")
     for seq in range(1, MERGE_AT):
         batch = {"old": columns(LONG)}
-        recording.append(user=user, run_id=run.pk, metrics=batch, mark=Mark(WRITER, seq, b""))
+        appending.append(user=user, run_id=run.pk, metrics=batch, mark=Mark(WRITER, seq, b""))
     return run.pk
 
 
 def store_batch(user: User, run: uuid.UUID) -> Receipt:
     """The batch in question; its receipt."""
-    from experiments import recording
+    from experiments import appending
     from experiments.storing import Mark
 
-    return recording.append(
+    return appending.append(
         user=user,
         run_id=run,
         metrics={"old": columns(LONG), "new": columns(SHORT), "other": columns(LONG)},

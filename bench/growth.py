@@ -30,7 +30,7 @@ NEW_ID = "uuidv7()"
 
 def a_run(server: Served) -> uuid.UUID:
     """The run that is copied: noisy decaying losses with full doubles."""
-    from experiments import recording
+    from experiments import appending, recording
     from experiments.models import Run
     from experiments.storing import Columns
 
@@ -41,7 +41,7 @@ def a_run(server: Served) -> uuid.UUID:
         f"metric-{n}": Columns(np.exp(-steps / 1e4) + random.normal(0, 0.05, POINTS), steps, times)
         for n in range(SERIES)
     }
-    recording.append(user=server.user, run_id=run.pk, metrics=metrics)
+    appending.append(user=server.user, run_id=run.pk, metrics=metrics)
     recording.finish_run(run=Run.objects.get(pk=run.pk), status="finished")
     return run.pk
 

@@ -47,11 +47,11 @@ def session_of(server: Served) -> tuple[str, str]:
 
 def log(server: Served, run: uuid.UUID, step: int) -> float:
     """Commit one point; the moment when that was done, in seconds since the epoch."""
-    from experiments import recording
+    from experiments import appending
     from experiments.storing import Columns
 
     columns = {"loss": Columns(np.array([1 / (step + 1)]), np.array([step]))}
-    recording.append(user=server.user, run_id=run, metrics=columns)
+    appending.append(user=server.user, run_id=run, metrics=columns)
     return time.time()
 
 

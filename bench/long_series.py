@@ -28,7 +28,7 @@ MIB = 2**20
 def fill(server: Served, points: int, batch: int) -> uuid.UUID:
     """A finished run with one series: a noisy decaying loss with full doubles, `batch` points at
     a time."""
-    from experiments import recording
+    from experiments import appending, recording
     from experiments.models import Run
     from experiments.storing import Columns
 
@@ -38,7 +38,7 @@ def fill(server: Served, points: int, batch: int) -> uuid.UUID:
         times = START_MS + steps * 50 + random.integers(0, 20, len(steps))
         values = np.exp(-steps / (points / 4)) + random.normal(0, 0.05, len(steps))
         metrics = {NAME: Columns(values, steps, times)}
-        recording.append(user=server.user, run_id=run, metrics=metrics)
+        appending.append(user=server.user, run_id=run, metrics=metrics)
     recording.finish_run(run=Run.objects.get(pk=run), status="finished")
     return run
 

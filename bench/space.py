@@ -63,12 +63,12 @@ def kinds() -> dict[str, list[dict[str, Curve]]]:
 
 def log(server: Served, run: dict[str, Curve], batch: int) -> None:
     """Log a run, `batch` points of each series at a time, and finish it."""
-    from experiments import recording
+    from experiments import appending, recording
     from experiments.models import Run
 
     run_id = server.new_run("curves")
     for metrics in batches(run, batch):
-        recording.append(user=server.user, run_id=run_id, metrics=metrics)
+        appending.append(user=server.user, run_id=run_id, metrics=metrics)
     recording.finish_run(run=Run.objects.get(pk=run_id), status="finished")
 
 

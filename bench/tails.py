@@ -86,7 +86,7 @@ def joined(lists: Iterable[list[float]]) -> list[float]:
 
 def long_series(server: Served, points: int) -> str:
     """The address of a chart of one series of so many points."""
-    from experiments import recording
+    from experiments import appending
     from experiments.storing import Columns
 
     run = server.new_run("long")
@@ -94,20 +94,20 @@ def long_series(server: Served, points: int) -> str:
     for first in range(0, points, 100_000):
         steps = np.arange(first, min(first + 100_000, points))
         values = np.exp(-steps / 3e5) + random.normal(0, 0.05, len(steps))
-        recording.append(user=server.user, run_id=run, metrics={"loss": Columns(values, steps)})
+        appending.append(user=server.user, run_id=run, metrics={"loss": Columns(values, steps)})
     return f"/api/v1/series/?run={run}&metric=loss&buckets=1000"
 
 
 def table(server: Served, count: int) -> str:
     """The address of a page of the runs of an experiment of so many."""
-    from experiments import recording
+    from experiments import appending, recording
     from experiments.storing import Columns
 
     experiment = recording.create_experiment(user=server.user, name="table")
     for number in range(count):
         run, _ = recording.start_run(user=server.user, experiment=str(experiment.pk))
         metrics = {"accuracy": Columns(np.array([number / count]))}
-        recording.append(user=server.user, run_id=run.pk, metrics=metrics)
+        appending.append(user=server.user, run_id=run.pk, metrics=metrics)
     return f"/api/v1/runs/?experiment={experiment.pk}&ordering=-metrics.accuracy&limit=100"
 
 

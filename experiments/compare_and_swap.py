@@ -69,7 +69,7 @@ SWAP = """WITH swapped AS (
 def append_from_memory(
     *, user: User, run_id: uuid.UUID, metrics: Mapping[str, Columns], mark: Mark | None
 ) -> Receipt | None:
-    """Store a batch of points as `recording.append` does, in one statement, if this process
+    """Store a batch of points as `appending.append` does, in one statement, if this process
     remembers the run; it also asks whether the user's token still opens what it did. None when
     nothing was stored, for whatever reason: a token that was taken from memory is to be looked up
     then."""

@@ -1,8 +1,8 @@
-"""Every write that comes from training.
+"""The life of a run as training tells it, start, heartbeat and end, and the experiment it is in.
+What it logs meanwhile is stored by `appending`.
 
-Plain functions, keyword-only, each its own transaction; no request, no serializer. The lock on
-the run's row comes first, so that writers of one run stand in line and its metrics need no lock
-of their own. When a function returns, what it wrote is committed.
+Plain functions, keyword-only, each its own transaction; no request, no serializer. When a function
+returns, what it wrote is committed.
 """
 
 from __future__ import annotations
@@ -12,63 +12,22 @@ import uuid
 from collections.abc import Mapping
 from datetime import datetime
 
-from django.db import DatabaseError, IntegrityError, connection, transaction
-from django.db.models import F
+from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
-from uuid_utils.compat import uuid7
 
 from accounts.models import User
 from experiments import access
 from experiments.announcing import announce
-from experiments.compare_and_swap import append_if_unchanged
-from experiments.labels import (
-    checked_tags,
-    prepare_params,
-    write_params,
-    write_tags,
-)
+from experiments.appending import append, begin_if_queued, is_next
+from experiments.labels import checked_tags
 from experiments.models import Experiment, Run
-from experiments.refusals import (
-    Conflict,
-    Gone,
-    Invalid,
-    RepeatDiffers,
-    SequenceGap,
-    checked,
-    nothing_purged,
-)
-from experiments.remembering import remember
+from experiments.refusals import Conflict, Gone, Invalid, checked, nothing_purged
 from experiments.starting import Begun, beginning, store_run, usual_experiment
-from experiments.statements import inserts, key
-from experiments.storing import (
-    MARKS,
-    RUN_COLUMNS,
-    Columns,
-    Mark,
-    Receipt,
-    add_points,
-    lock_run,
-    milliseconds,
-    run_from,
-)
+from experiments.storing import Columns, Mark, lock_run
 from experiments.upkeep import compact_series
-from experiments.values import (
-    experiment_title,
-    title,
-    uuid_in,
-)
-from exptrack.databases import write_together
+from experiments.values import experiment_title, title, uuid_in
 
 SERIES_COMPACTED_ON_FINISH = 200
-
-LOCK_RUN = f"""
-    SELECT {RUN_COLUMNS}
-    FROM experiments_run r JOIN experiments_experiment e ON e.id = r.experiment_id
-    WHERE r.id = %s"""  # noqa: S608
-TOUCH_RUN = """
-    UPDATE experiments_run SET last_seen_at = %s, revision = revision + 1 WHERE id = %s
-    RETURNING revision"""
-SELECT_MARK = "SELECT seq, digest FROM experiments_writer WHERE run_id = %s AND name = %s"
 
 # --- Experiments -----------------------------------------------------------------------------
 
@@ -246,15 +205,6 @@ def heartbeat(*, run: Run) -> Run:
     return run
 
 
-def begin_if_queued(run: Run, now: datetime) -> None:
-    """A queued run that speaks has begun."""
-    if run.status == Run.Status.QUEUED:
-        Run.objects.filter(pk=run.pk, status=Run.Status.QUEUED).update(
-            status=Run.Status.RUNNING, started_at=now, revision=F("revision") + 1
-        )
-        announce(run.experiment_id)
-
-
 def finish_run(*, run: Run, status: str, error: str = "", ended_at: datetime | None = None) -> Run:
     """End a run; of several ends the worst status and the latest time count. Its open series
     are sealed, up to 200 at once; `manage.py compact` does the rest."""
@@ -297,99 +247,6 @@ def set_status(run: Run, status: str) -> None:
     run.stop_requested = False
     run.last_seen_at = now
     run.started_at = (run.started_at or now) if status == Run.Status.RUNNING else None
-
-
-# --- Logging ---------------------------------------------------------------------------------
-
-
-def append(
-    *,
-    user: User,
-    run_id: uuid.UUID,
-    metrics: Mapping[str, Columns],
-    params: Mapping[str, object] | None = None,
-    tags: Mapping[str, str] | None = None,
-    mark: Mark | None = None,
-) -> Receipt:
-    """Store one batch of a user's, whole or not at all. With a mark a repeat adds nothing: the
-    writer's last seq + 1 is stored, a smaller one is a duplicate, a greater one a SequenceGap,
-    and the last one with another digest is RepeatDiffers."""
-    new_params = prepare_params(params or {})
-    new_tags = checked_tags(tags or {})
-    has_points_only = not new_params and not new_tags
-    if has_points_only and (
-        receipt := append_if_unchanged(user=user, run_id=run_id, metrics=metrics, mark=mark)
-    ):
-        return receipt
-    with transaction.atomic():
-        run = lock_writable_run(user, run_id)
-        if mark and not is_next(stored_mark(run.pk, mark.writer), mark):
-            return Receipt(0, True, run.revision)
-        write_params(run, new_params)
-        write_tags(run, new_tags)
-        return store_points(run, metrics, mark)
-
-
-def store_points(run: Run, metrics: Mapping[str, Columns], mark: Mark | None) -> Receipt:
-    """Store a batch's points and its writer's mark for a locked run, which speaks by that."""
-    now = timezone.now()
-    accepted, statements = add_points(
-        run_id=run.pk,
-        experiment_id=run.experiment_id,
-        metrics=metrics,
-        now_ms=milliseconds(now),
-    )
-    if mark:
-        statements += inserts(MARKS, [(key(uuid7()), key(run.pk), *mark)])
-    begin_if_queued(run, now)
-    seen = connection.ops.adapt_datetimefield_value(now)
-    (revision,) = write_together([*statements, (TOUCH_RUN, [seen, key(run.pk)])])
-    announce(run.experiment_id)
-    run.revision = revision
-    remember(run)
-    return Receipt(accepted, False, revision)
-
-
-def lock_writable_run(user: User, run_id: uuid.UUID) -> Run:
-    """The run, locked, if the user may log to it: what every batch pays, so one statement tells
-    the usual case, an owner's own run; the others are judged in full."""
-    sql = LOCK_RUN if connection.vendor == "sqlite" else f"{LOCK_RUN} FOR NO KEY UPDATE OF r"
-    for _ in range(2):
-        with connection.cursor() as cursor:
-            cursor.execute(sql, [key(run_id)])
-            row = cursor.fetchone()
-        if row is None:  # unknown, or moved to another experiment at this moment
-            access.writable_run(user, run_id)
-            continue
-        run = run_from(run_id, row)
-        if not access.surely_edits_run(user, run):
-            access.writable_run(user, run_id)
-        return run
-    raise Gone("This run has been purged.")
-
-
-def stored_mark(run_id: uuid.UUID, writer: str) -> Mark:
-    """The last batch of a writer's that is stored; its seq is 0 before the first."""
-    with connection.cursor() as cursor:
-        cursor.execute(SELECT_MARK, [key(run_id), writer])
-        seq, digest = cursor.fetchone() or (0, b"")
-    return Mark(writer, seq, bytes(digest))
-
-
-def is_next(last: Mark, mark: Mark) -> bool:
-    """Whether a batch comes next after the last one stored; False for one that is stored."""
-    if mark.seq > last.seq + 1:
-        raise SequenceGap(
-            f"This writer's next batch is {last.seq + 1}, not {mark.seq}. "
-            "Go back and send that one.",
-            {"expected": last.seq + 1},
-        )
-    if mark.seq == last.seq and mark.digest != last.digest:
-        raise RepeatDiffers(
-            f"Batch {mark.seq} of this writer was stored before with another body.",
-            {"seq": mark.seq},
-        )
-    return mark.seq == last.seq + 1
 
 
 def bump(run: Run, *fields: str) -> None:

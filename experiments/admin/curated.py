@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from experiments import curating, purging, recording
 from experiments.admin.lists import InTrash, ManyRowsAdmin, ShownStatus, TrashActions
+from experiments.labels import checked_tags
 from experiments.models import Collaborator, Experiment, Run, SavedView
 from experiments.querysets import folded_contains
 from experiments.refusals import Refused
@@ -57,7 +58,7 @@ class ExperimentForm(forms.ModelForm):
         if not is_tags:
             raise ValidationError('Tags are names with texts, like {"stage": "final"}.')
         try:
-            return recording.checked_tags(tags)
+            return checked_tags(tags)
         except Refused as refusal:
             faults = [text for texts in refusal.details.values() for text in texts]
             raise ValidationError(faults or [refusal.message]) from refusal

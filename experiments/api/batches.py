@@ -198,7 +198,7 @@ def mark_of(request: Request, batch: BatchIn, body: bytes) -> Mark | None:
 
 
 def columns_of(batch: BatchIn) -> dict[str, Columns]:
-    """The batch's points by metric, as `recording.append` takes them."""
+    """The batch's points by metric, as `appending.append` takes them."""
     if isinstance(batch.metrics, list):
         columns = from_list(batch)
     else:

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.authentication import RememberedTokenAuthentication
-from experiments import access, backlog, charts, comparing, reading, recording
+from experiments import access, appending, charts, comparing, reading
 from experiments.api import serializers
 from experiments.api.base import AnyAcceptView, ApiView, checked_input, csv_response, path_id
 from experiments.api.batches import (
@@ -62,7 +62,7 @@ class RunLog(ApiView):
         if isinstance(request.data, list):
             self.look_token_up(request)
             batches = backlog_of(request, request.data)
-            return backlog.append(user=request.user, run_id=run_id, batches=batches)
+            return appending.append_in_a_row(user=request.user, run_id=run_id, batches=batches)
         if not isinstance(request.data, tuple):
             raise ParseError(EMPTY_BODY)
         batch, body = request.data
@@ -76,7 +76,7 @@ class RunLog(ApiView):
             return receipt
         self.look_token_up(request)
         labels = {"params": batch.params, "tags": batch.tags}
-        return recording.append(user=request.user, **points, **labels)
+        return appending.append(user=request.user, **points, **labels)
 
 
 def backlog_of(

@@ -6,7 +6,7 @@ import numpy as np
 from django.utils import timezone
 
 from accounts.models import Token, User
-from experiments import recording
+from experiments import appending, recording
 from experiments.models import (
     Collaborator,
     Experiment,
@@ -58,7 +58,7 @@ def start(experiment: Experiment, owner: User) -> Run:
         environment=ENVIRONMENT,
     )
     metrics = {f"m{n}": Columns(values=np.linspace(0, 1, 5)) for n in each}
-    recording.append(user=owner, run_id=run.pk, metrics=metrics)
+    appending.append(user=owner, run_id=run.pk, metrics=metrics)
     return run
 
 

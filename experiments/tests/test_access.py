@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from accounts.models import User
-from experiments import curating, recording
+from experiments import appending, curating, recording
 from experiments.api.operations import OPERATIONS
 from experiments.models import Collaborator, Experiment, Run
+from experiments.storing import Columns
 
 V1 = "/api/v1/"
 
@@ -167,8 +168,8 @@ def world(people):
         yan = User.objects.get(username="yan")
         Collaborator.objects.create(experiment=experiment, user=yan)
         run = recording.start_run(user=people["owner"], experiment=str(experiment.pk))[0]
-        batch = {"loss": recording.Columns(values=np.array([1.0]))}
-        recording.append(user=people["owner"], run_id=run.pk, metrics=batch)
+        batch = {"loss": Columns(values=np.array([1.0]))}
+        appending.append(user=people["owner"], run_id=run.pk, metrics=batch)
         return experiment, run
 
     return make

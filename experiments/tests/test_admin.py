@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape
 
-from experiments import curating, recording
+from experiments import appending, curating, recording
 from experiments.models import Experiment, Metric, Param, Run
 from experiments.storing import Columns, Mark
 from exptrack.tests.statements import cost
@@ -31,7 +31,7 @@ def started(user, n, experiment="digits"):
             tags={"stage": "main"},
             environment={"host": "gpu-1"},
         )
-        recording.append(
+        appending.append(
             user=user,
             run_id=run.pk,
             metrics={"loss": Columns(np.linspace(1, 0, 100))},

@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from experiments import recording
+from experiments import appending, recording
 from experiments.models import Experiment, Run
+from experiments.storing import Columns
 from exptrack.tests.statements import cost
 
 LIST = "/api/v1/experiments/"
@@ -354,10 +355,10 @@ def test_a_field_that_cannot_be_used_is_named(script, digits, field, value):
 def log_last(alice, name, value, run=None):
     """A run of `digits` whose metric ends in a value."""
     run = run or recording.start_run(user=alice, experiment="digits", name=name)[0]
-    recording.append(
+    appending.append(
         user=alice,
         run_id=run.pk,
-        metrics={"acc": recording.Columns(values=np.array([value]))},
+        metrics={"acc": Columns(values=np.array([value]))},
     )
     return run
 

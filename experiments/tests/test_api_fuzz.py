@@ -9,10 +9,11 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 
-from experiments import recording
+from experiments import appending, recording
 from experiments.api.operations import OPERATIONS
 from experiments.api.schema import document
 from experiments.models import Experiment, Metric, Run
+from experiments.storing import Columns
 
 EXAMPLES = 4
 V1 = "/api/v1/"
@@ -34,8 +35,8 @@ def described() -> schemathesis.BaseSchema:
 @pytest.fixture
 def run(alice) -> Run:
     started = recording.start_run(user=alice, experiment="digits", params={"lr": 0.1})[0]
-    points = recording.Columns(values=np.array([0.5, np.nan, 0.25]))
-    recording.append(user=alice, run_id=started.pk, metrics={"loss": points})
+    points = Columns(values=np.array([0.5, np.nan, 0.25]))
+    appending.append(user=alice, run_id=started.pk, metrics={"loss": points})
     return started
 
 

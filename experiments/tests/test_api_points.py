@@ -8,9 +8,9 @@ import uuid
 import numpy as np
 import pytest
 
-from experiments import recording
+from experiments import appending, recording
 from experiments.models import Run
-from experiments.recording import Columns
+from experiments.storing import Columns
 from exptrack.tests.statements import cost
 
 RUNS = "/api/v1/runs/"
@@ -40,7 +40,7 @@ def start(alice):
             else Columns(values=np.array(values, dtype=float))
             for metric, values in metrics.items()
         }
-        recording.append(user=alice, run_id=started.pk, metrics=columns)
+        appending.append(user=alice, run_id=started.pk, metrics=columns)
         return started
 
     return run
@@ -112,7 +112,7 @@ def test_a_script_tails_several_metrics_by_how_many_points_it_holds(script, star
     found = script.get(at(run, "history/"), ask).json()["metrics"]
     assert list(found) == ["b", "a"]
     assert (found["b"]["values"], found["a"]["values"]) == ([4.0], [])
-    recording.append(user=alice, run_id=run.pk, metrics={"a": counted(1, 3), "b": counted(1, 5)})
+    appending.append(user=alice, run_id=run.pk, metrics={"a": counted(1, 3), "b": counted(1, 5)})
     found = script.get(at(run, "history/"), {"metric": ["b", "a"], "after": ["5", "3"]}).json()
     assert found["metrics"]["a"]["values"] == [3.0]
     assert found["metrics"]["b"]["values"] == [5.0]
@@ -160,7 +160,7 @@ def test_history_comes_as_csv_whole_and_exact(script, start):
 
 def test_a_metric_s_name_runs_in_no_spreadsheet(script, alice, start):
     run = start()
-    recording.append(user=alice, run_id=run.pk, metrics={"-x": counted(1)})
+    appending.append(user=alice, run_id=run.pk, metrics={"-x": counted(1)})
     lines = b"".join(script.get(at(run, "history/"), {"metric": "-x", "format": "csv"}))
     assert lines.splitlines()[1].startswith(b"'-x,0,")
 
@@ -238,7 +238,7 @@ def test_x_may_be_time_relative_or_another_metric(script, start, alice):
     (found,) = ask(script, run, x="relative")
     assert found["x"] == pytest.approx([(NOW + n * 1000 - started) / 1000 for n in range(4)])
     epochs = Columns(values=np.array([0.5, 0.25, 0.75]), steps=np.array([0, 2, 3]))
-    recording.append(user=alice, run_id=run.pk, metrics={"epoch": epochs})
+    appending.append(user=alice, run_id=run.pk, metrics={"epoch": epochs})
     (found,) = ask(script, run, x="metric:epoch")
     assert (found["x"], found["y"]) == ([0.25, 0.5, 0.75], [2.0, 0.0, 3.0])
     assert ask(script, run, x="metric:absent") == []
@@ -285,7 +285,7 @@ def test_a_long_series_is_in_order_whatever_its_open_end_holds(script, start, al
     run = start(loss=counted(100))
     later = np.array([NOW + 10**6])
     late = Columns(values=np.array([value]), steps=np.array([step]), times=later)
-    recording.append(user=alice, run_id=run.pk, metrics={"loss": late})
+    appending.append(user=alice, run_id=run.pk, metrics={"loss": late})
     (found,) = ask(script, run)
     assert found["x"] == sorted({*range(100), step})
     assert found["y"][found["x"].index(step)] == value

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from experiments import recording
+from experiments import appending, recording
 from experiments.models import Experiment, Run
 from experiments.storing import Columns
 from experiments.tests.browsing import expect_of, heard, held, ready
@@ -40,7 +40,7 @@ def start(user, **fields) -> Run:
 def log(run, **metrics):
     columns = {name: Columns(values=np.asarray(values, float), steps=np.arange(len(values)))
                for name, values in metrics.items()}  # fmt: skip
-    recording.append(user=run.owner, run_id=run.pk, metrics=columns)
+    appending.append(user=run.owner, run_id=run.pk, metrics=columns)
 
 
 def named(runs):
@@ -248,7 +248,7 @@ def test_a_time_axis_has_round_ticks_however_short_or_long(visit, alice, experim
         name: Columns(values=np.ones(2), times=np.asarray(at) + int(began.timestamp() * 1000))
         for name, at in moments.items()
     }
-    recording.append(user=alice, run_id=run.pk, metrics=whole)
+    appending.append(user=alice, run_id=run.pk, metrics=whole)
 
     def ticks(kind):
         page = ready(visit("run-detail", run.pk, query=f"?x={kind}"))

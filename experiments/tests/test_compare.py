@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from django.urls import reverse
 
-from experiments import recording
+from experiments import appending, recording
 from experiments.models import Collaborator, Experiment, Run
 from experiments.storing import Columns
 from experiments.tests import reading_pages
@@ -34,7 +34,7 @@ def start(alice, experiment):
         columns = {name: Columns(values=np.asarray(values, float), steps=np.arange(len(values)))
                    for name, values in given.items()}  # fmt: skip
         if columns:
-            recording.append(user=alice, run_id=run.pk, metrics=columns)
+            appending.append(user=alice, run_id=run.pk, metrics=columns)
         return run
 
     return begin

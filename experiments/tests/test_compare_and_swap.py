@@ -8,7 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import connection, connections
 from django.http import Http404
 
-from experiments import compare_and_swap, recording, upkeep
+from experiments import appending, compare_and_swap, recording, upkeep
 from experiments.models import Experiment, Metric, Run
 from experiments.storing import Columns, Mark
 from experiments.tests.holding import stored
@@ -28,7 +28,7 @@ def batch(*values, names=("loss",)):
 
 def log(user, run, metrics, *, seq=None, digest=b"a"):
     mark = Mark("w", seq, digest) if seq else None
-    return recording.append(user=user, run_id=run.pk, metrics=metrics, mark=mark)
+    return appending.append(user=user, run_id=run.pk, metrics=metrics, mark=mark)
 
 
 def kinds_of(action):

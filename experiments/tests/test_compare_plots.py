@@ -12,7 +12,7 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
-from experiments import recording
+from experiments import appending, recording
 from experiments.models import Run
 from experiments.storing import Columns
 from experiments.tests.crowds import crowd
@@ -36,7 +36,7 @@ def start(alice, experiment):
         columns = {key: Columns(values=np.array([value]), steps=np.array([0]))
                    for key, value in metrics.items()}  # fmt: skip
         if columns:
-            recording.append(user=alice, run_id=run.pk, metrics=columns)
+            appending.append(user=alice, run_id=run.pk, metrics=columns)
         recording.finish_run(run=run, status="finished")
         return run
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from django.urls import reverse
 
-from experiments import charts, recording
+from experiments import appending, charts, recording
 from experiments.models import Collaborator, Run
 from experiments.storing import Columns
 from experiments.tests.crowds import crowd
@@ -26,7 +26,7 @@ def start(user, experiment, **metrics) -> Run:
     run, _ = recording.start_run(user=user, experiment=str(experiment.pk))
     columns = {name: Columns(values=np.asarray(values, float), steps=np.arange(len(values)))
                for name, values in metrics.items()}  # fmt: skip
-    recording.append(user=user, run_id=run.pk, metrics=columns)
+    appending.append(user=user, run_id=run.pk, metrics=columns)
     return run
 
 

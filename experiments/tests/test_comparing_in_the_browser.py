@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from experiments import recording
+from experiments import appending, recording
 from experiments.models import Experiment, Run
 from experiments.storing import Columns
 from experiments.tests.browsing import expect_of, ready
@@ -31,7 +31,7 @@ def start(alice, experiment):
             user=alice, experiment=str(experiment.pk), name=name, params=params
         )
         columns = Columns(values=first / np.arange(1.0, 101.0), steps=np.arange(100))
-        recording.append(user=alice, run_id=run.pk, metrics={"loss": columns})
+        appending.append(user=alice, run_id=run.pk, metrics={"loss": columns})
         return run
 
     return begin

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page
 
-from experiments import recording
+from experiments import appending, recording
 from experiments.models import Run
 from experiments.storing import Columns
 
@@ -30,7 +30,7 @@ def run(alice) -> Run:
         user=alice, experiment="digits", name="calm-otter", params={"lr": 0.1}
     )
     columns = {"loss": Columns(values=[1 / 3], steps=[0]), "odd": Columns([float("nan")], [0])}
-    recording.append(user=alice, run_id=run.pk, metrics=columns)
+    appending.append(user=alice, run_id=run.pk, metrics=columns)
     return run
 
 

@@ -28,7 +28,7 @@ from ledger import Load as LedgerLoad
 from repeats import Load, insist, lossy, refused_leftovers
 from stored import faults
 
-from experiments import reading, recording, series, storing, summaries, upkeep
+from experiments import appending, reading, recording, series, storing, summaries, upkeep
 from experiments.models import Metric, Run
 from experiments.refusals import RepeatDiffers, SequenceGap
 from experiments.series import Points
@@ -100,7 +100,7 @@ class History:
 
     def append(self, writer, seq, name, batch):
         steps, times, values = zip(*batch, strict=True)
-        return recording.append(
+        return appending.append(
             user=self.user,
             run_id=self.run.pk,
             metrics={name: Columns(np.array(values, float), list(steps), list(times))},

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments import curating, recording
+from experiments import appending, curating, recording
 from experiments.fields import Field, parse_field
 from experiments.grouping import (
     add_spreads,
@@ -28,7 +28,7 @@ LOSS = Field("metric", "loss", "last")
 def start(user, *, metrics=None, **fields):
     run, _ = recording.start_run(user=user, experiment="digits", **fields)
     columns = {name: Columns(values=[value], steps=[0]) for name, value in (metrics or {}).items()}
-    recording.append(user=user, run_id=run.pk, metrics=columns)
+    appending.append(user=user, run_id=run.pk, metrics=columns)
     return run
 
 

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection, transaction
 from django.test import Client
 
-from experiments import recording
+from experiments import appending, recording
 from experiments.api.batches import columns_of, decode_batch
 from experiments.compare_and_swap import append_from_memory
 from experiments.models import Chunk
@@ -88,7 +88,7 @@ def log(transactional_db, alice):
     def store(metrics: dict[str, Columns]):
         mark = Mark("w", next(seqs), b"d")
         given = {"user": alice, "run_id": run.pk, "metrics": metrics, "mark": mark}
-        assert append_from_memory(**given) or recording.append(**given)
+        assert append_from_memory(**given) or appending.append(**given)
 
     return store
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments import curating, live, outcomes, purging, reading, recording
+from experiments import appending, curating, live, outcomes, purging, reading, recording
 from experiments.live import UNSEEN, Fresh, RunNow, Seen, Watch, changes_since, cursor_in, token_of
 from experiments.models import Experiment, Metric, Run
 from experiments.series import Points
@@ -38,7 +38,7 @@ def log(run: Run, first: int = 0, **metrics) -> None:
         name: Columns(np.asarray(values, float), np.arange(first, first + len(values)))
         for name, values in metrics.items()
     }
-    recording.append(user=run.owner, run_id=run.pk, metrics=columns)
+    appending.append(user=run.owner, run_id=run.pk, metrics=columns)
 
 
 def watching(*runs: Run) -> Watch:

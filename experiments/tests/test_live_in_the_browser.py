@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from experiments import recording
+from experiments import appending, recording
 from experiments.models import Experiment, Run
 from experiments.storing import Columns
 from experiments.tests.browsing import rows
@@ -83,7 +83,7 @@ def run(alice) -> Run:
 
 def log(run: Run, first: int, values, name: str = "loss") -> None:
     columns = {name: Columns(np.asarray(values, float), np.arange(first, first + len(values)))}
-    recording.append(user=run.owner, run_id=run.pk, metrics=columns)
+    appending.append(user=run.owner, run_id=run.pk, metrics=columns)
 
 
 def state(page: Page):

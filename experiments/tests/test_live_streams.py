@@ -18,7 +18,7 @@ from django.conf import settings
 from django.contrib.sessions.models import Session
 
 from accounts.models import User
-from experiments import curating, recording, streams
+from experiments import appending, curating, recording, streams
 from experiments.models import Experiment, Metric, Run
 from experiments.reading import loaded
 from experiments.storing import Columns
@@ -65,7 +65,7 @@ def run(transactional_db, alice) -> Run:
 def log(run: Run, first: int, values, name: str = "loss") -> None:
     steps = np.arange(first, first + len(values))
     columns = {name: Columns(np.asarray(values, float), steps)}
-    recording.append(user=run.owner, run_id=run.pk, metrics=columns)
+    appending.append(user=run.owner, run_id=run.pk, metrics=columns)
 
 
 # --- It works ---------------------------------------------------------------------------------

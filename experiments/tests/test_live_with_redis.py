@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from django.db import transaction
 
-from experiments import announcing, recording, streams
+from experiments import announcing, appending, recording, streams
 from experiments.announcing import Listener, breaker, channel
 from experiments.models import Run
 from experiments.storing import Columns
@@ -49,7 +49,7 @@ def run(transactional_db, alice) -> Run:
 
 def log(run: Run, first: int = 0) -> None:
     columns = {"loss": Columns(np.array([1.0]), np.array([first]))}
-    recording.append(user=run.owner, run_id=run.pk, metrics=columns)
+    appending.append(user=run.owner, run_id=run.pk, metrics=columns)
 
 
 @pytest.fixture

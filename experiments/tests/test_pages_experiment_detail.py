@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
-from experiments import recording
+from experiments import appending, recording
 from experiments.models import Experiment, Metric, Param, Run, Tag
 from experiments.storing import Columns
 from experiments.tests.crowds import crowd, param
@@ -40,7 +40,7 @@ def start(user, name, *, params=None, tags=None, metrics=None, ago=0):
         started_at=timezone.now() - timedelta(minutes=ago),
     )  # fmt: skip
     columns = {key: Columns(values=[value], steps=[0]) for key, value in (metrics or {}).items()}
-    recording.append(user=user, run_id=run.pk, metrics=columns)
+    appending.append(user=user, run_id=run.pk, metrics=columns)
     return run
 
 

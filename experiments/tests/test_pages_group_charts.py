@@ -13,7 +13,7 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import expect
 
-from experiments import group_curves, recording
+from experiments import appending, group_curves, recording
 from experiments.models import Collaborator, Experiment, Run
 from experiments.saved_views import kept_query
 from experiments.storing import Columns
@@ -30,7 +30,7 @@ def start(user, params: dict, **metrics) -> Run:
     run, _ = recording.start_run(user=user, experiment="digits", params=params)
     columns = {name: Columns(values=np.asarray(values, float), steps=np.arange(len(values)) * 2)
                for name, values in metrics.items()}  # fmt: skip
-    recording.append(user=user, run_id=run.pk, metrics=columns)
+    appending.append(user=user, run_id=run.pk, metrics=columns)
     return run
 
 
@@ -262,7 +262,7 @@ def test_means_are_drawn_hidden_followed_and_faultless(visit, alice, experiment,
     page.get_by_role("checkbox", name="Show lr 0.01").check(force=True)
     expect(page.locator("live-updates [role=status]")).to_have_text("Live")
     run = Run.objects.order_by("-id").first()
-    recording.append(user=alice, run_id=run.pk, metrics={
+    appending.append(user=alice, run_id=run.pk, metrics={
         "loss": Columns(values=np.array([1.0]), steps=np.array([20]))})  # fmt: skip
     expect(chart.locator("[data-points]")).to_have_text("33 points")
     page.wait_for_function(

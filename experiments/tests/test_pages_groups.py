@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pytest
 from django.urls import reverse
 
-from experiments import recording
+from experiments import appending, recording
 from experiments.models import Experiment, Metric, Param, Run
 from experiments.storing import Columns
 from experiments.tests.crowds import crowd
@@ -30,7 +30,7 @@ def sweep(alice, experiment) -> None:
 def start(user, params, loss=None):
     run, _ = recording.start_run(user=user, experiment="digits", params=params)
     metrics = {} if loss is None else {"loss": Columns(values=[loss], steps=[0])}
-    recording.append(user=user, run_id=run.pk, metrics=metrics)
+    appending.append(user=user, run_id=run.pk, metrics=metrics)
     return run
 
 

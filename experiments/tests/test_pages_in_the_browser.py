@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from experiments import recording
+from experiments import appending, recording
 from experiments.models import Experiment, Run
 from experiments.storing import Columns
 from experiments.tests.browsing import rows
@@ -39,7 +39,7 @@ def start(user, **fields) -> Run:
 def log(run, **metrics):
     columns = {name: Columns(values=np.asarray(values, float), steps=np.arange(len(values)))
                for name, values in metrics.items()}  # fmt: skip
-    recording.append(user=run.owner, run_id=run.pk, metrics=columns)
+    appending.append(user=run.owner, run_id=run.pk, metrics=columns)
 
 
 # --- Lists -----------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.urls import reverse
 
-from experiments import recording
+from experiments import appending, recording
 from experiments.storing import Columns
 from experiments.tests.crowds import crowd
 from experiments.tests.hostile import PAYLOADS, is_inert
@@ -28,7 +28,7 @@ def sweep(experiment, alice) -> None:
             tags={"stage": name.split()[0], "debug": ""},
         )  # fmt: skip
         columns = {"val/loss": Columns(values=[float(lr)], steps=[0])}
-        recording.append(user=alice, run_id=run.pk, metrics=columns)
+        appending.append(user=alice, run_id=run.pk, metrics=columns)
 
 
 def names(page) -> list[str]:

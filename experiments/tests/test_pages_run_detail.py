@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
-from experiments import curating, recording
+from experiments import appending, curating, recording
 from experiments.models import Collaborator, Environment, Experiment, Metric, Run
 from experiments.storing import Columns
 from experiments.tests.hostile import MARKDOWN, TEXTS, is_inert
@@ -30,7 +30,7 @@ def start(user, name="calm-otter", **fields) -> Run:
 def log(run, **metrics):
     columns = {name.replace("__", "/"): Columns(values=np.asarray(values, float),
                steps=np.arange(len(values))) for name, values in metrics.items()}  # fmt: skip
-    recording.append(user=run.owner, run_id=run.pk, metrics=columns)
+    appending.append(user=run.owner, run_id=run.pk, metrics=columns)
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def test_ten_thousand_metrics_come_a_page_at_a_time(signed_in, alice, run, here)
 
 
 def test_many_params_have_a_page_of_their_own(signed_in, alice, here, run):
-    recording.append(user=alice, run_id=run.pk, metrics={},
+    appending.append(user=alice, run_id=run.pk, metrics={},
                      params={f"p{n:04}": "x" * 3000 for n in range(700)})  # fmt: skip
     visit = signed_in(alice)
     page = page_of(visit.get(here))
@@ -415,7 +415,7 @@ def test_statements_do_not_grow_with_what_a_run_holds(signed_in, alice, here, ru
     paths = (here, f"{here}?view=table", address("run-params", run))
     few = [statements(path) for path in paths]
     log(run, **{f"g{n % 7}/m{n}": [1.0] for n in range(60)})
-    recording.append(user=alice, run_id=run.pk, metrics={},
+    appending.append(user=alice, run_id=run.pk, metrics={},
                      params={f"p{n}": n for n in range(60)},
                      tags={f"t{n}": "" for n in range(60)})  # fmt: skip
     for n in range(1, 15):

@@ -8,7 +8,7 @@ from django.core.cache import cache
 from django.urls import reverse
 from django.utils import timezone
 
-from experiments import recording, storage
+from experiments import appending, storage
 from experiments.models import Chunk, Experiment, Run, Tail
 from experiments.storing import Columns
 from experiments.tests.crowds import crowd
@@ -35,7 +35,7 @@ def log_more(experiment) -> None:
     run = Run.objects.filter(experiment=experiment).first()
     for count in (100, 30, 900, 5):
         columns = Columns(values=np.random.default_rng(count).normal(size=count))
-        recording.append(user=run.owner, run_id=run.pk, metrics={"more": columns})
+        appending.append(user=run.owner, run_id=run.pk, metrics={"more": columns})
     assert Chunk.objects.exists()
 
 

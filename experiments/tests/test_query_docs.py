@@ -13,7 +13,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import User
-from experiments import recording, search
+from experiments import appending, recording, search
 from experiments.matching import matching
 from experiments.models import Experiment, Run
 from experiments.storing import Columns
@@ -63,7 +63,7 @@ def experiment(alice: User, bob: User) -> Experiment:
             started_at=started,
         )
         metrics = {name: numbers(values) for name, values in json.loads(row["metrics"]).items()}
-        recording.append(user=run.owner, run_id=run.pk, metrics=metrics)
+        appending.append(user=run.owner, run_id=run.pk, metrics=metrics)
         if row["status"] != "running":
             end = started + span_of(row["took"])
             recording.finish_run(run=run, status=row["status"], ended_at=end)

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from experiments import recording
+from experiments import appending, recording
 from experiments.models import Experiment
 from experiments.storing import Columns
 from experiments.tests.browsing import held, replaced, rows
@@ -22,7 +22,7 @@ def experiment(alice) -> Experiment:
             user=alice, experiment="digits", name=name, params={"lr": lr}, tags={"stage": "a b"}
         )
         columns = {"val/loss": Columns(values=[lr], steps=[0])}
-        recording.append(user=alice, run_id=run.pk, metrics=columns)
+        appending.append(user=alice, run_id=run.pk, metrics=columns)
     return Experiment.objects.get()
 
 

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 
 from accounts.models import Token
-from experiments import curating, purging, recording, upkeep
+from experiments import appending, curating, purging, recording, upkeep
 from experiments.models import Experiment, Metric, Run
 from experiments.remembering import MOST_REMEMBERED, Known, Memory, memory
 from experiments.storing import Columns, OpenSeries
@@ -198,6 +198,6 @@ def test_a_run_of_very_many_series_is_not_kept_whole():
 
 def test_what_else_in_this_process_writes_to_the_run_is_seen(script, run, alice):
     batch = {"loss": Columns(np.array([1.0]))}
-    recording.append(user=alice, run_id=run.pk, metrics=batch)
+    appending.append(user=alice, run_id=run.pk, metrics=batch)
     log(script, run, 2.0)
     assert stored(run) == {"loss": [1.0, 2.0]}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
-from experiments import reading, recording
+from experiments import appending, reading, recording
 from experiments.models import Chunk, Metric, Run, Tail
 from experiments.storing import Columns
 
@@ -29,7 +29,7 @@ def run(alice) -> Run:
     for start in range(0, 1000, 50):
         values = np.arange(start, start + 50, dtype=float)
         metrics = {"loss": Columns(values), "accuracy": Columns(values / 1000)}
-        recording.append(user=alice, run_id=run.pk, metrics=metrics)
+        appending.append(user=alice, run_id=run.pk, metrics=metrics)
     return run
 
 
@@ -85,7 +85,7 @@ def test_compact_leaves_running_and_recent_runs_alone(run):
     chunks = Chunk.objects.count()
     assert called("compact")[0] == "0 series of 0 runs compacted.\n"
     recording.finish_run(run=run, status="finished")
-    recording.append(user=run.owner, run_id=run.pk, metrics={"loss": Columns(np.ones(3))})
+    appending.append(user=run.owner, run_id=run.pk, metrics={"loss": Columns(np.ones(3))})
     assert called("compact", "--older-than", "1")[0] == "0 series of 0 runs compacted.\n"
     assert called("compact")[0] == "1 series of 1 runs compacted.\n"
     assert Chunk.objects.count() < chunks

@@ -32,7 +32,7 @@ INNER = tuple(
         *("models", "querysets", "recording", "storing", "statements", "compare_and_swap"),
         *("remembering", "starting", "labels", "upkeep", "curating"),
         *("purging", "storage", "reading", "tables", "run_values", "selecting", "named_rows"),
-        "backlog",
+        "appending",
     )
 )
 

@@ -14,10 +14,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
-from experiments import recording
+from experiments import appending, recording
 from experiments.models import Experiment, Run
 from experiments.refusals import Conflict
-from experiments.storing import Columns
+from experiments.storing import Columns, milliseconds
 
 RECORDING = Path(__file__).resolve().parent.parent.parent / "demo" / "digits.json.gz"
 DESCRIPTION = """Small networks on scikit-learn's handwritten digits, over a grid of learning rate,
@@ -84,7 +84,7 @@ def load_run(user: User, experiment: Experiment, recorded: dict, started_at: dat
         notes=recorded.get("notes", ""),
         started_at=started_at,
     )
-    start = recording.milliseconds(started_at)
+    start = milliseconds(started_at)
     metrics = {
         name: Columns(
             values=np.array([float(value) for value in columns["values"]]),  # "NaN" too
@@ -93,7 +93,7 @@ def load_run(user: User, experiment: Experiment, recorded: dict, started_at: dat
         )
         for name, columns in recorded["metrics"].items()
     }
-    recording.append(user=user, run_id=run.pk, metrics=metrics)
+    appending.append(user=user, run_id=run.pk, metrics=metrics)
     recording.finish_run(
         run=run,
         status=recorded["status"],
