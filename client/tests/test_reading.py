@@ -106,6 +106,12 @@ def test_a_run_is_read_by_the_address_of_its_page(three):
     assert exptrack.get_run(f"{run.url}?x=time#loss").id == run.id
 
 
+def test_fields_are_a_list_or_a_text_with_commas(three):
+    for fields in (["params.lr", "metrics.loss"], "params.lr,metrics.loss"):
+        run = exptrack.runs("digits", fields=fields, limit=1)[0]
+        assert (run.params, run.metrics) == ({"lr": 0.3}, {"loss": 1 / 3})
+
+
 def test_a_server_that_does_not_know_what_the_client_asks_is_older():
     error = {"message": "The query has unknown parameters.", "details": {"q": ["Known are …"]}}
     with pytest.raises(exptrack.ReadError, match="older than this client: it does not know q"):

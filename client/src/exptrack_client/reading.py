@@ -160,7 +160,7 @@ def runs(
     *,
     order: str | None = None,
     limit: int | None = None,
-    fields: Sequence[str] | None = None,
+    fields: Sequence[str] | str | None = None,
     url: str | None = None,
     token: str | None = None,
     **filters: str,
@@ -174,7 +174,8 @@ def runs(
     """
     query = {"experiment": experiment, "q": q, "ordering": order, **filters}
     if fields is not None:
-        query["fields"] = ",".join(["name", "status", "started", *fields])
+        named = [fields] if isinstance(fields, str) else fields
+        query["fields"] = ",".join(["name", "status", "started", *named])
     asked = {name: str(value) for name, value in query.items() if value is not None}
     return Reader(url, token).runs(asked, limit)
 
