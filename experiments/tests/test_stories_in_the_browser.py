@@ -71,6 +71,7 @@ def test_what_a_newcomer_copies_runs_as_pasted(
     visit, gunicorn_server, experiment, tmp_path, faultless
 ):
     page = visit("experiment-list")
+    expect(page.get_by_role("link", name="Make a token")).to_be_hidden()
     page.get_by_role("button", name="Log a run").click()
     expect(page.get_by_role("heading", name="Install the client")).to_be_visible()
     faultless()
