@@ -3,7 +3,7 @@ alone and while many readers ask for charts.
 
 Four clients log batches, each to a run of its own; meanwhile, in every second round, a storm of
 readers asks for charts of a long series as fast as it is answered. What pages wait for is taken
-the same way: a chart of a million points, a page of the runs table.
+the same way: a chart of a million points, a page of the runs table from the API and as HTML.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import uuid
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import numpy as np
 from clients import Script, log_path, meet, together
 from ingest import SHAPES, Shape, bodies
+from pages import signed_in
 from served import Served, arguments, machine, served
 
 LONG = 1_000_000
@@ -111,6 +113,22 @@ def table(server: Served, count: int) -> str:
     return f"/api/v1/runs/?experiment={experiment.pk}&ordering=-metrics.accuracy&limit=100"
 
 
+def html_of(path: str) -> str:
+    """The page that shows what the API's list at this address does."""
+    query = parse_qs(urlsplit(path).query)
+    return f"/experiments/{query['experiment'][0]}/?{urlencode({'ordering': query['ordering'][0]})}"
+
+
+def page_waits(server: Served, path: str, seconds: float) -> list[float]:
+    """How long one person waits for the first byte of a page who asks again and again."""
+    browser, waits = signed_in(server), []
+    browser.get(path)
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        waits.append(browser.get(path)[0])
+    return waits
+
+
 def row(name: str, latencies: list[float]) -> str:
     """One row of the table."""
     found = np.array(latencies) * 1e3
@@ -150,15 +168,19 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=LONG, help="of the long series")
     parser.add_argument("--storm-points", type=int, default=20_000, help="of the storm's series")
     options = parser.parse_args()
+    from django.core.management import call_command
+
     print(f"{options.database}; {machine()}\n\n| | requests | p50 ms | p99 ms | longest |")
     print("|---|---|---|---|---|")
     with served(options.database, workers=options.workers, threads=options.threads) as server:
+        call_command("collectstatic", interactive=False, verbosity=0)
         chart, page = long_series(server, options.points), table(server, options.runs)
         calm = long_series(server, options.storm_points)
         for name, path in (("one chart of the long series", chart), ("a page of runs", page)):
             this = Round(server.url, server.secret, options.seconds, SHAPES["small-10x1"],
                          path=path, reading=1)  # fmt: skip
             print(row(name, joined(together(1, take_part, this))), flush=True)
+        print(row("the same as HTML", page_waits(server, html_of(page), options.seconds)))
         for name in ("list-1000", "small-10x1"):
             in_turns(server, name, calm, options)
 

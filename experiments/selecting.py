@@ -47,6 +47,7 @@ ENOUGH_OF_SPARSE = 3
 FEW = 5_000
 # Ids that are taken along to be sorted: 4 MB.
 MOST_FOUND = 100_000
+INDEXED = ("started", "created", "ended", "name")
 NEWEST_FIRST = Ordering(Field("attribute", "started"), descending=True)
 # Keys looked at beyond a page of them, for runs in the trash.
 SPARE = 100
@@ -86,12 +87,17 @@ class Selection:
         return started.first(NEWEST_FIRST.descending, None, count)
 
 
-def selection(rows: RunQuerySet, experiment_id: uuid.UUID | None = None) -> Selection:
+def selection(
+    rows: RunQuerySet, experiment_id: uuid.UUID | None = None, *, is_counted: bool = True
+) -> Selection:
     """The runs that some conditions leave, inside one experiment or not, by their ids where these
-    are not too many; at most three statements."""
+    are not too many; at most three statements. Where nobody asks how many there are, only if
+    none of the newest does."""
     limit = paging.COUNT_LIMIT
     met = None if experiment_id is None else met_by_the_newest(rows, experiment_id)
     is_sparse = met is not None and met * SPARSE <= SAMPLE
+    if met and not is_counted:
+        return Selection(rows, scattered=Scattered(rows))
     is_many = met is not None and met * ENOUGH >= SAMPLE and are_many(rows, experiment_id)
     words = None if is_many else found(rows, limit * ENOUGH_OF_SPARSE if is_sparse else limit)
     if words is None:
@@ -119,15 +125,19 @@ def are_many(rows: RunQuerySet, experiment_id: uuid.UUID) -> bool:
 
 def found(rows: RunQuerySet, limit: int) -> list[str] | None:
     """The ids of the runs that some conditions leave, in no order; None if there are more."""
-    is_joined = any(map(has_rows, rows.query.where.children))
-    ids = (rows.planned_as_any() if is_joined else rows).order_by().values("pk")[: limit + 1]
+    ids = (rows.planned_as_any() if is_joined(rows) else rows).order_by().values("pk")[: limit + 1]
     words = (ids.aggregate(words=Words("pk"))["words"] or "").split()
     return words if len(words) <= limit else None
 
 
+def is_joined(rows: RunQuerySet) -> bool:
+    """Whether params, tags or metrics are asked for to find them."""
+    return has_rows(rows.query.where)
+
+
 def has_index(field: Field) -> bool:
     """Whether an index of an experiment's runs has this order, so that matches are met in it."""
-    return str(field) == "started" or field.kind == "param" or field.aggregate == "last"
+    return str(field) in INDEXED or field.kind == "param" or field.aggregate == "last"
 
 
 def leads(field: Field) -> bool:

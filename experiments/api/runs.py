@@ -30,7 +30,7 @@ from experiments.models import Environment, Experiment, Run
 from experiments.paging import Segment
 from experiments.querysets import RunQuerySet
 from experiments.run_values import RunValues
-from experiments.selecting import Selection, selection
+from experiments.selecting import Selection, is_joined, selection
 from experiments.starting import Begun, begin_from_memory
 from experiments.values import InvalidValue, field_name
 from exptrack.databases import time_limit
@@ -53,12 +53,18 @@ def listed(
     return rows, ordering, filterset
 
 
-def found_first(request: Request, rows: RunQuerySet, experiment: Experiment | None) -> Selection:
+def found_first(
+    request: Request,
+    rows: RunQuerySet,
+    experiment: Experiment | None,
+    *,
+    is_counted: bool = True,
+) -> Selection:
     """The rows, by their ids where the request narrows them to few."""
     is_narrowed = not RunFilter.base_filters.keys().isdisjoint(request.query_params)
     if not is_narrowed:
         return Selection(rows, is_whole=True)
-    return selection(rows, experiment and experiment.pk)
+    return selection(rows, experiment and experiment.pk, is_counted=is_counted)
 
 
 def columns_of(request: Request) -> list | None:
@@ -128,10 +134,10 @@ class RunList(ApiView):
         rows = Run.objects.visible_to(request.user).alive().for_table()
         rows, ordering, filters = listed(request, rows, ApiRunFilter, *PAGING)
         experiment = filters.chosen_experiment()
-        if ordering.field.kind == "attribute":
+        if ordering.field.kind == "attribute" and (experiment is None or not is_joined(rows)):
             found = Selection(rows)
         else:
-            found = found_first(request, rows, experiment)
+            found = found_first(request, rows, experiment, is_counted=False)
         columns = columns_of(request)
         experiment_id = experiment and experiment.pk
 

@@ -83,6 +83,27 @@ def test_few_or_many_they_are_the_same_in_every_order(
         assert listed(found, experiment, ordering) == listed(rows, experiment, ordering)
 
 
+@pytest.mark.parametrize("query", QUERIES[:3])
+def test_uncounted_they_are_the_same_in_every_order(experiment, query, monkeypatch):
+    monkeypatch.setattr("experiments.selecting.STRETCH", 9)
+    rows = asked(experiment, query)
+    found = selection(rows, experiment.pk, is_counted=False)
+    assert (found.total is None) == rows.exists()
+    for ordering in ORDERINGS:
+        assert listed(found, experiment, ordering) == listed(rows, experiment, ordering)
+
+
+@pytest.mark.only_on("postgresql")
+@pytest.mark.parametrize("ordering", ["name", "-started_at"])
+def test_a_list_of_the_api_is_planned_for_any_experiment(api, alice, experiment, ordering):
+    query = {"experiment": str(experiment.pk), "q": QUERIES[0], "ordering": ordering}
+    sent = statements_of(api(alice).get, "/api/v1/runs/", query)
+    asking = [each for each in sent if "'val/accuracy'" in each]
+    assert asking
+    for each in asking:
+        assert f"(SELECT '{experiment.pk.hex}'::uuid)" in each
+
+
 def test_runs_in_the_trash_leave_no_gap_in_any_order(experiment, monkeypatch):
     monkeypatch.setattr("experiments.selecting.SPARE", 0)
     runs = Run.objects.inside(experiment)
