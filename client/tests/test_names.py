@@ -106,5 +106,6 @@ def test_secrets_are_masked_in_a_command_line():
         ["python", "t.py", "--lr", "0.1", "--token", "abc", "--api-key=x=y", "password=z", "-v"]
     ) == ["python", "t.py", "--lr", "0.1", "--token", MASK, f"--api-key={MASK}",
           f"password={MASK}", "-v"]  # fmt: skip
+    assert masked_command(["--token", "--verbose", "x"]) == ["--token", "--verbose", "x"]
     assert masked_text("postgres://me:pw@db/x") == f"postgres://{MASK}@db/x"
     assert masked_text("key ext_MHcfSnDsMwPxJ60niGRVCYtkL0p1o0hXz.") == f"key {MASK}."

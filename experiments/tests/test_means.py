@@ -130,3 +130,10 @@ def test_values_of_any_size_have_a_mean():
     mean = mean_of({0: big, 1: -big, 2**62: big}, {0: big, 2**62: big})
     assert mean.mean.tolist() == [big, pytest.approx(0), big]
     assert mean.runs.tolist() == [2, 2, 2]
+
+
+def test_a_line_between_the_ends_of_all_doubles_is_still_a_line():
+    far = 1.7e308
+    found = mean_of({-far: 0.0, far: 2.0}, {0.0: 5.0})
+    assert found.x.tolist() == [-far, 0.0, far]
+    assert found.mean.tolist() == [0.0, 3.0, 2.0]

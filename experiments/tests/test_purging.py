@@ -26,6 +26,14 @@ def trash(alice, runs) -> Experiment:
     return experiment
 
 
+def test_a_run_that_was_started_by_one_purged_stays_without_a_parent(alice, runs):
+    parent, child = runs
+    Run.objects.filter(pk=child.pk).update(parent=parent)
+    curating.trash_runs(user=alice, runs=[parent])
+    assert purging.purge_runs(ids=[parent.pk]) == 1
+    assert Run.objects.get().parent_id is None
+
+
 # --- Brought back -----------------------------------------------------------------------------
 
 

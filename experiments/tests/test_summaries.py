@@ -71,6 +71,8 @@ def test_a_summary_says_what_a_series_holds():
 @example([(0, 0, -INF), (0, 0, NAN)], [1])
 @example([(0, 0, -0.0), (0, 0, 0.0)], [1])
 @example([(0, 0, -0.0)], [])
+@example([(0, 0, 1.0), (0, 0, 2.0)], [1])
+@example([(2, 0, 5.0), (7, 0, 5.0)], [1])
 def test_a_summary_does_not_depend_on_the_split_into_batches(rows, cuts):
     bounds = [0, *sorted(cut for cut in cuts if cut < len(rows)), len(rows)]
     summary = None
