@@ -20,10 +20,10 @@ from ingest import SHAPES, Shape, bodies
 from served import ROOT, Served, arguments, machine, served
 
 LEVELS = {
-    "Django without middleware": ("/api/nothing/", "bare"),
-    "Django": ("/api/nothing/", "whole"),
-    "DRF, the batch parsed": ("/api/nothing/anonymous/", "whole"),
-    "DRF, the batch parsed, the token found": ("/api/nothing/parsed/", "whole"),
+    "Django without middleware": ("/api/v1/nothing/", "bare"),
+    "Django": ("/api/v1/nothing/", "whole"),
+    "DRF, the batch parsed": ("/api/v1/nothing/anonymous/", "whole"),
+    "DRF, the batch parsed, the token found": ("/api/v1/nothing/parsed/", "whole"),
     "log/": (None, "ours"),
 }
 

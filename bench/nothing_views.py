@@ -38,8 +38,8 @@ class Anonymous(Parsed):
 
 
 urlpatterns = [
-    path("api/nothing/", plain),
-    path("api/nothing/anonymous/", Anonymous.as_view()),
-    path("api/nothing/parsed/", Parsed.as_view()),
+    path("api/v1/nothing/", plain),
+    path("api/v1/nothing/anonymous/", Anonymous.as_view()),
+    path("api/v1/nothing/parsed/", Parsed.as_view()),
     *exptrack.urls.urlpatterns,
 ]
