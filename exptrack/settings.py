@@ -262,6 +262,7 @@ LOGIN_REDIRECT_URL = "experiment-list"
 LOGOUT_REDIRECT_URL = "sign-in"
 # One user name from one address: by address alone, one NAT locks out a whole lab.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_CLIENT_IP_CALLABLE = "accounts.addresses.client_address"
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 0.25
 AXES_LOCKOUT_TEMPLATE = "accounts/locked_out.html"
@@ -275,6 +276,7 @@ AXES_SENSITIVE_PARAMETERS = (
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 SESSION_COOKIE_HTTPONLY = True
 CSRF_COOKIE_HTTPONLY = True
+BEHIND_PROXY = PRODUCTION and read(truth, "EXPTRACK_BEHIND_PROXY", False)
 if PRODUCTION:
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
     SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
@@ -282,7 +284,7 @@ if PRODUCTION:
     SECURE_REDIRECT_EXEMPT = [r"^api/", r"^health/"]
     SECURE_HSTS_SECONDS = 31_536_000
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = True
-    if read(truth, "EXPTRACK_BEHIND_PROXY", False):
+    if BEHIND_PROXY:
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 CONTENT_SECURITY_POLICY = (

@@ -107,6 +107,23 @@ def test_a_claimed_address_does_not_get_round_the_lock(client, alice):
     assert response.status_code == 429
 
 
+def test_behind_a_proxy_its_own_word_tells_addresses_apart(client, alice, settings):
+    settings.BEHIND_PROXY = True
+    for number in range(settings.AXES_FAILURE_LIMIT):
+        claimed = f"203.0.113.{number}, 198.51.100.7"
+        response = sign_in(Client(headers={"X-Forwarded-For": claimed}), "alice", "wrong")
+    assert response.status_code == 429
+    for claimed in ("198.51.100.7, 198.51.100.8", "198.51.100.7, nonsense", ""):
+        elsewhere = Client(headers={"X-Forwarded-For": claimed})
+        assert sign_in(elsewhere, "alice", PASSWORD).status_code == 302
+
+
+def test_who_comes_by_a_socket_of_files_can_sign_in(alice):
+    client = Client(REMOTE_ADDR="")
+    assert sign_in(client, "alice", "wrong").status_code == 422
+    assert sign_in(client, "alice", PASSWORD).status_code == 302
+
+
 def test_a_lock_ends_by_itself(client, alice, time_machine):
     lock_out(client, "alice")
     time_machine.move_to(timezone.now() + timedelta(minutes=16))

@@ -13,6 +13,7 @@ from django.shortcuts import render
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_safe
 
+from accounts.addresses import client_address
 from accounts.forms import SignInForm
 
 log = structlog.get_logger(__name__)
@@ -39,7 +40,7 @@ class SignIn(LoginView):
         # No name: people type passwords there.
         log.warning(
             "sign_in_closed" if is_closed else "sign_in_refused",
-            address=self.request.META.get("REMOTE_ADDR"),
+            address=client_address(self.request),
         )
         return self.render_to_response(self.get_context_data(form=form), status=422)
 
