@@ -19,7 +19,7 @@ from django.http import Http404
 from accounts.models import User
 from experiments.access import edits_experiment
 from experiments.models import Experiment, SavedView
-from experiments.refusals import Conflict, checked, nothing_purged
+from experiments.refusals import Conflict, Gone, checked, nothing_purged
 from experiments.values import InvalidValue, title
 
 log = structlog.get_logger(__name__)
@@ -87,7 +87,10 @@ def save_view(
             if is_default:
                 others = SavedView.objects.filter(experiment=view.experiment, is_default=True)
                 others.exclude(pk=view.pk).update(is_default=False)
-            view.save()
+            if view._state.adding:
+                view.save()
+            else:
+                write(view, "name", "shared", "is_default", "query")
     except IntegrityError as error:
         message = "You have a view of this name already. Choose another one."
         raise Conflict(message, {"name": [message]}) from error
@@ -98,8 +101,15 @@ def save_view(
 def update_view(*, view: SavedView, query: str) -> None:
     """Let a view show what this query does from now on."""
     view.query = checked(kept_query, query, "query")
-    view.save(update_fields=["query"])
+    write(view, "query")
     log.info("view_updated", view=str(view.pk))
+
+
+def write(view: SavedView, *fields: str) -> None:
+    """Store these fields of a view; Gone where it was deleted meanwhile, not made anew."""
+    values = {field: getattr(view, field) for field in fields}
+    if not SavedView.objects.filter(pk=view.pk).update(**values):
+        raise Gone("This view has been deleted.")
 
 
 def delete_view(*, view: SavedView) -> None:

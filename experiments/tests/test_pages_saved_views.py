@@ -6,7 +6,8 @@ import pytest
 from django.urls import reverse
 
 from experiments.models import Collaborator, Experiment, SavedView
-from experiments.saved_views import kept_query
+from experiments.refusals import Gone
+from experiments.saved_views import delete_view, kept_query, save_view, update_view
 from experiments.tests.crowds import crowd
 from experiments.tests.hostile import TEXTS, is_inert
 from experiments.tests.reading_pages import link, page_of, table_of
@@ -288,3 +289,13 @@ def test_statements_do_not_grow_with_views(signed_in, alice, charlie, experiment
         make(experiment, alice, f"view {number}", shared=True)
     # Two of them set and end PostgreSQL's time limit, one tells from where on changes are new.
     assert statements() == few <= 20
+
+
+def test_a_view_that_is_deleted_meanwhile_is_neither_changed_nor_made_anew(experiment, alice):
+    view = make(experiment, alice)
+    delete_view(view=SavedView.objects.get())
+    with pytest.raises(Gone):
+        update_view(view=view, query="q=1")
+    with pytest.raises(Gone):
+        save_view(view=view, name="other", shared=True, is_default=True)
+    assert not SavedView.objects.exists()
