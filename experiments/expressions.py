@@ -147,6 +147,18 @@ class Whether(Func):
         return exists.as_sql(compiler, connection, template="((%(subquery)s) IS NOT NULL)")
 
 
+class Unsearched(Func):
+    """A condition that PostgreSQL asks of rows it has come to, and searches no index by."""
+
+    output_field = BooleanField()
+    conditional = True
+    arity = 1
+    template = "%(expressions)s"
+
+    def as_postgresql(self, compiler, connection, **context):  # noqa: ANN001, ANN201
+        return self.as_sql(compiler, connection, template="(%(expressions)s) IS TRUE")
+
+
 class Unseen(Func):
     """An id that PostgreSQL learns of once its plan is made, for one as frequent as they are on
     average."""

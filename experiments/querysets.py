@@ -34,7 +34,7 @@ from django.db.models.lookups import Exact, GreaterThan, IsNull
 from django.db.models.sql.where import WhereNode
 from django.utils import timezone
 
-from experiments.expressions import Unseen
+from experiments.expressions import Unsearched, Unseen
 from experiments.fields import Field, Ordering
 from experiments.paging import Segment, keyed, unkeyed
 from experiments.values import uuid_in
@@ -258,19 +258,21 @@ class RunQuerySet(models.QuerySet):
         """With what a row of the runs table names, without the long texts."""
         return self.select_related("experiment", "owner").defer("notes", "error")
 
-    def planned_as_any(self) -> RunQuerySet:
+    def planned_as_any(self, *, by_index: bool = True) -> RunQuerySet:
         """The same, where they are of one experiment planned as for any other: to be joined with
         its params, tags or metrics. PostgreSQL looks at a table when a tenth of it is new. Of an
         experiment that is not known since it believes that it has one row in each table, and
-        compares each of its runs with each of its params: minutes for 100,000."""
+        compares each of its runs with each of its params: minutes for 100,000. Without `by_index`
+        it looks for no runs by it: rows joined to them lead there. Of tables that it never looked
+        at it goes through all runs for each of those, 125 ms for a page of 2,000 instead of 3."""
         found, experiment = self.all(), self.model._meta.get_field("experiment")
         where = found.query.where
-        children = [
-            Exact(each.lhs, Unseen(each.rhs))
-            if isinstance(each, RelatedExact) and each.lhs.target == experiment
-            else each
-            for each in where.children
-        ]
+        children = list(where.children)
+        for n, each in enumerate(children):
+            if isinstance(each, RelatedExact) and each.lhs.target == experiment:
+                children[n] = each = Exact(each.lhs, Unseen(each.rhs))
+            if not by_index and isinstance(each, Exact) and isinstance(each.rhs, Unseen):
+                children[n] = Unsearched(each)
         found.query.where = WhereNode(children, where.connector, where.negated)
         return found
 
@@ -342,7 +344,8 @@ class RunQuerySet(models.QuerySet):
         condition = Q(**{f"{relation}__name": name})
         if experiment_id is not None:
             condition &= Q(**{f"{relation}__experiment": Unseen(experiment_id)})
-        return self.planned_as_any().annotate(found=FilteredRelation(relation, condition=condition))
+        rows = self.planned_as_any(by_index=experiment_id is None)
+        return rows.annotate(found=FilteredRelation(relation, condition=condition))
 
 
 def keys_of(

@@ -38,9 +38,10 @@ STRETCH = 5_000
 # what is counted hold enough.
 SAMPLE = 200
 ENOUGH = 2
-# Where no more than a fiftieth of these match, a walk seldom meets a page: all are found at once,
-# also if they are somewhat more than are counted.
-SPARSE = 50
+# Where no more than a twenty-fifth of these match, a walk may not meet a page: all are found at
+# once, also if they are somewhat more than are counted. Two in a hundred are what a walk needs; the
+# sample is small, and one in a hundred of all has been more than two in a hundred of it.
+SPARSE = 25
 ENOUGH_OF_SPARSE = 3
 # Ids up to which their rows are read and sorted, in any order: 1 ms of PostgreSQL for a hundred.
 # With more an order that has an index is walked, and its keys are looked up among them.

@@ -181,6 +181,25 @@ def test_ids_that_were_found_are_rows_to_join_with_not_an_array_for_each_row(exp
     assert "ProjectSet" in plan
 
 
+@pytest.mark.only_on("postgresql")
+@pytest.mark.parametrize("ordering", ["-metrics.val/loss", "metrics.val/loss.min", "params.lr"])
+@pytest.mark.parametrize("query", [None, "not params.absent = 1"])
+def test_what_orders_runs_leads_to_them_whatever_postgresql_knows_of_its_tables(
+    experiment, ordering, query, monkeypatch
+):
+    """Of tables that it never looked at it went through all runs for each of a page."""
+    monkeypatch.setattr("experiments.paging.COUNT_LIMIT", 3)
+    order, rows = parse_ordering(ordering), Run.objects.inside(experiment)
+    found = everything(rows) if query is None else selection(asked(experiment, query))
+    segment, *_ = found.segments(order, experiment.pk)
+    [page, *_] = statements_of(paging.ordered(segment, order.descending, None)[:10].__len__)
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {page}")
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert re.search(r"experiment_id = \(InitPlan \d+\)\.col1\) IS TRUE", plan)
+    assert not re.search(r"on experiments_run.*\n *Index Cond: \(\(?experiment_id", plan)
+
+
 def test_up_to_the_limit_all_are_counted(experiment, monkeypatch):
     monkeypatch.setattr("experiments.paging.COUNT_LIMIT", 40)
     assert selection(Run.objects.inside(experiment)).total == (40, True)
