@@ -110,6 +110,7 @@ def send(number: int, url: str, secret: str, runs: list[uuid.UUID], shape: Shape
     """One client's round; AssertionError when a batch is not accepted whole."""
     prepared = list(bodies(shape, SEED + number))
     path, script, latencies = log_path(runs[number]), Script(url, secret), []
+    meet()  # all are there: a connection that waits for others to start is closed after a while
     assert script.get("/api/v1/me/")[0] == 200
     meet()
     began, cpu, machine = time.perf_counter(), time.process_time(), busy_seconds()

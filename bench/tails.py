@@ -51,6 +51,7 @@ def write(number: int, this: Round) -> list[float]:
     prepared = list(bodies(this.shape, SEED + number))
     path, latencies = log_path(this.runs[number]), []
     with Script(this.url, this.secret) as script:
+        meet()  # see ingest.send
         assert script.get("/api/v1/me/")[0] == 200
         meet()
         until = time.perf_counter() + this.seconds
@@ -66,6 +67,7 @@ def write(number: int, this: Round) -> list[float]:
 def read(this: Round) -> list[float]:
     """Readers, each asking again as soon as it is answered."""
     meet()
+    meet()  # writers warm up their connections between the two
     until = time.perf_counter() + this.seconds
 
     def one(_: int) -> list[float]:
