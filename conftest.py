@@ -122,10 +122,12 @@ DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup", "postgres_serv
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is meant for the other database."""
-    kept = [item for item in items if runs_on(item) in (None, DATABASE)]
-    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-    items[:] = kept
+    """Leave out what is meant for the other database, and begin with what waits: at the end all
+    other processes would stand idle meanwhile."""
+    wanted = {item: runs_on(item) in (None, DATABASE) for item in items}
+    config.hook.pytest_deselected(items=[item for item in items if not wanted[item]])
+    items[:] = [item for item in items if wanted[item]]
+    items.sort(key=lambda item: item.get_closest_marker("waits") is None)
 
 
 def runs_on(item: pytest.Item) -> str | None:

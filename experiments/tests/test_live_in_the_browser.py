@@ -342,6 +342,7 @@ def test_a_page_outlives_its_server(visit, gunicorn_server, run):
     expect_steps(page, 2)
 
 
+@pytest.mark.waits
 @pytest.mark.parametrize("by", ["stream", "asking"])
 def test_who_is_signed_out_meanwhile_is_told_and_offered_to_sign_in(
     visit, page, run, by, faultless
